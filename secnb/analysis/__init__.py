@@ -1,0 +1,1 @@
+"""ANALYSIS: pure functions on DataFrames and arrays; no I/O; they never change their input."""

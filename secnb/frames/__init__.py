@@ -1,0 +1,1 @@
+"""FRAME: rows, JSON payloads and files become DataFrames."""

@@ -1,0 +1,193 @@
+"""The shared vocabulary: column names, dtypes, units, queues and the ranges of tunable settings.
+
+Frames keep the database's own column names, so that a query and a helper read alike. Only primary
+keys are renamed (``id`` of a detection is ``detection_id``), so that joins read well. What stands
+here stands nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+TIME: Final = "datetime64[us, UTC]"
+
+CAMERAS: Final[Mapping[str, str]] = {
+    "camera_id": "str",
+    "name": "str",
+    "folder_path": "str",
+    "status": "str",
+    "created_at": TIME,
+    "last_seen_at": TIME,
+}
+DETECTIONS: Final[Mapping[str, str]] = {
+    "detection_id": "Int64",
+    "camera_id": "str",
+    "object_type": "str",
+    "confidence": "float64",
+    "detected_at": TIME,
+    # Boxes are pixels of the image, top-left corner and size.
+    "bbox_x": "float64",
+    "bbox_y": "float64",
+    "bbox_width": "float64",
+    "bbox_height": "float64",
+    "file_path": "str",
+    "file_type": "str",
+    "thumbnail_path": "str",
+}
+EVENTS: Final[Mapping[str, str]] = {
+    "event_id": "Int64",
+    "batch_id": "str",
+    "camera_id": "str",
+    "started_at": TIME,
+    "ended_at": TIME,
+    "risk_score": "Int64",
+    "risk_level": "str",
+    "risk_level_now": "str",
+    "is_failed": "boolean",
+    "is_fast_path": "boolean",
+    "reviewed": "boolean",
+    "n_detections": "Int64",
+    "summary": "str",
+    "reasoning": "str",
+    "notes": "str",
+}
+TRUTH: Final[Mapping[str, str]] = {
+    "detection_id": "Int64",
+    "is_true": "boolean",
+    "object_id": "Int64",
+}
+MESSAGES: Final[Mapping[str, str]] = {
+    "pos": "Int64",
+    "entry_id": "str",
+    "ok": "boolean",
+    "error": "str",
+    "raw": "object",
+    "size_bytes": "Int64",
+    "enqueued_at": TIME,
+    "age_s": "float64",
+    "camera_id": "str",
+    "batch_id": "str",
+    "file_path": "str",
+    "payload": "object",
+}
+QUEUES: Final[Mapping[str, str]] = {
+    "queue": "str",
+    "type": "str",
+    "length": "Int64",
+    "backlog": "Int64",
+    "oldest_at": TIME,
+    "oldest_age_s": "float64",
+    "n_consumers": "Int64",
+    "n_dead_letters": "Int64",
+}
+HEALTH: Final[Mapping[str, str]] = {
+    "component": "str",
+    "status": "str",
+    "latency_ms": "float64",
+    "version": "str",
+    "generation": "str",
+    "detail": "str",
+}
+SETTINGS: Final[Mapping[str, str]] = {
+    "setting": "str",
+    "value": "object",
+    "default": "object",
+    "range": "str",
+    "unit": "str",
+    "source": "str",
+    "is_in_force": "boolean",
+    "why": "str",
+}
+SWEEP: Final[Mapping[str, str]] = {
+    "threshold": "float64",
+    "n_fired": "int64",
+    "n_unlabelled": "int64",
+    "tp": "int64",
+    "fp": "int64",
+    "fn": "int64",
+    "tn": "int64",
+    "precision": "float64",
+    "recall": "float64",
+    "f1": "float64",
+}
+
+PRIMARY_KEYS: Final[Mapping[str, str]] = {
+    "cameras": "camera_id",
+    "detections": "detection_id",
+    "events": "event_id",
+}
+"""What the column ``id`` of a table is called in its frame."""
+
+SECRET_COLUMNS: Final = frozenset(
+    {"rtsp_password", "rtsp_url", "rtsp_username", "key_hash", "api_key", "password", "token", "secret"}
+)
+"""Columns that hold secrets; helpers mask them unless they are asked for by name."""
+
+QUEUE_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "detection_queue": ("camera_id", "file_path"),
+    "analysis_queue": ("batch_id", "camera_id"),
+    "dlq:detection_queue": ("original_job",),
+    "dlq:analysis_queue": ("original_job",),
+}
+"""The queues that always exist, with the fields that a message cannot do without."""
+
+FAILED_SUMMARY: Final = "Analysis unavailable - LLM service error"
+"""The summary of an event whose analysis failed; its score of 50 is not a score."""
+
+FAILED_REASONING: Final = "Failed to analyze"
+"""How the reasoning of a failed analysis begins."""
+
+RISK_CUTS: Final = (29, 59, 84)
+"""The highest score that is still low, medium and high (inclusive)."""
+
+RISK_LEVELS: Final = ("low", "medium", "high", "critical")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One tunable setting of a deployment.
+
+    Attributes
+    ----------
+    kind : {"float", "int", "list", "str", "bool"}
+        How its text is read; lists are JSON lists of strings.
+    default : object
+        The default of the first generation; None where it has no such setting.
+    minimum, maximum : float or None
+        The range, both ends included; None where there is no limit.
+    unit : str
+        The unit of the value, or ``""``.
+    """
+
+    kind: Literal["float", "int", "list", "str", "bool"]
+    default: object
+    minimum: float | None = None
+    maximum: float | None = None
+    unit: str = ""
+
+
+TUNABLE: Final[Mapping[str, Setting]] = {
+    "detection_confidence_threshold": Setting("float", 0.5, 0, 1),
+    "fast_path_confidence_threshold": Setting("float", 0.9, 0, 10),
+    "fast_path_object_types": Setting("list", ("person",)),
+    "batch_window_seconds": Setting("int", 90, unit="s"),
+    "batch_idle_timeout_seconds": Setting("int", 30, unit="s"),
+    "batch_check_interval_seconds": Setting("float", 10.0, 1, 60, unit="s"),
+    "batch_max_detections": Setting("int", None, 1, 10_000),
+    "severity_low_max": Setting("int", None, 0, 100),
+    "severity_medium_max": Setting("int", None, 0, 100),
+    "severity_high_max": Setting("int", None, 0, 100),
+    "retention_days": Setting("int", 30, unit="days"),
+    "log_retention_days": Setting("int", 7, unit="days"),
+    "dedupe_ttl_seconds": Setting("int", 300, 60, 3600, unit="s"),
+    "queue_max_size": Setting("int", 10_000, 100, 100_000),
+    "queue_overflow_policy": Setting("str", None),
+    "queue_backpressure_threshold": Setting("float", None, 0.5, 1),
+    "gpu_poll_interval_seconds": Setting("float", 5.0, 1, 60, unit="s"),
+    "gpu_stats_history_minutes": Setting("int", 60, 1, 1440, unit="min"),
+    "use_redis_streams": Setting("bool", None),
+    "camera_timezone": Setting("str", None),
+}
+"""Tunable settings by name; the environment variable is the name in upper case."""
