@@ -1,0 +1,236 @@
+"""Raw bytes from Redis become message rows: one row per message, whatever is in it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+import orjson
+import pandas as pd
+import zstandard
+
+from secnb.frames.typed import to_frame
+from secnb.schema import MESSAGES, QUEUE_FIELDS
+
+_COMPRESSED = b"Z:"
+_MAX_UNPACKED_BYTES = 64 * 1024 * 1024
+# orjson turns an integer beyond 64 bits into a float without an error.
+_LONG_NUMBER = re.compile(rb"\d{19}")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+# Seconds since 1970 in this range are 2001 to 2286; anything else is no time of a deployment.
+_EPOCH_S = (1e9, 1e10)
+_TIME_FIELDS = ("timestamp", "last_failed_at", "dlq_timestamp", "ended_at")
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What was found in one message.
+
+    Attributes
+    ----------
+    payload : object
+        The decoded JSON value; None where nothing could be decoded.
+    error : str or None
+        Why it is not the message that its queue expects.
+    """
+
+    payload: Any
+    error: str | None
+
+
+def decode_message(raw: bytes, *, needed: Sequence[str] = ()) -> Decoded:
+    """Return what is in `raw`; never raises on data.
+
+    Understood are JSON, JSON in a JSON string (encoded twice), and ``Z:`` with base64 of zstd.
+
+    Parameters
+    ----------
+    raw : bytes
+        As stored.
+    needed : sequence of str
+        Fields that the consumer of the queue cannot do without.
+    """
+    try:
+        value = _loads(_unpacked(raw))
+        if isinstance(value, str):
+            value = _decoded_again(value)
+    except (ValueError, RecursionError) as exc:
+        return Decoded(None, str(exc) or type(exc).__name__)
+    if not isinstance(value, dict):
+        return Decoded(value, f"a JSON object was expected, got {_kind(value)}")
+    missing = [name for name in needed if value.get(name) in (None, "")]
+    return Decoded(value, f"no {' and no '.join(missing)}" if missing else None)
+
+
+def _unpacked(raw: bytes) -> bytes:
+    if not raw.startswith(_COMPRESSED):
+        return raw
+    try:
+        packed = base64.b64decode(raw[len(_COMPRESSED) :], validate=True)
+        reader = zstandard.ZstdDecompressor().stream_reader(packed)
+        unpacked = reader.read(_MAX_UNPACKED_BYTES + 1)
+    except (binascii.Error, zstandard.ZstdError) as exc:
+        raise ValueError(f"marked as compressed (Z:), but {exc}") from exc
+    if len(unpacked) > _MAX_UNPACKED_BYTES:
+        raise ValueError(f"unpacks to more than {_MAX_UNPACKED_BYTES:,} bytes")
+    return unpacked
+
+
+def _loads(raw: bytes) -> Any:
+    try:
+        if not _LONG_NUMBER.search(raw):
+            return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        pass  # The standard library is laxer: NaN, lone surrogates.
+    try:
+        value = json.loads(raw.decode("utf-8"))
+        return _showable(value) if _SURROGATE.search(raw) else value
+    except UnicodeDecodeError as exc:
+        raise ValueError(f"not UTF-8 text (byte {raw[exc.start]:#04x} at {exc.start})") from exc
+    except json.JSONDecodeError as exc:
+        raise ValueError(f"not JSON: {exc.msg} at {exc.pos}" if raw else "empty") from exc
+
+
+def _showable(value: Any) -> Any:
+    """Return `value` with lone surrogates as their escapes; a notebook cannot show them."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, list):
+        return [_showable(each) for each in value]
+    if isinstance(value, dict):
+        return {_showable(name): _showable(each) for name, each in value.items()}
+    return value
+
+
+def _decoded_again(value: str) -> Any:
+    """Return the JSON inside a JSON string, or the string itself if there is none."""
+    try:
+        inner = _loads(value.encode("utf-8", "surrogatepass"))
+    except ValueError:
+        return value
+    return inner if isinstance(inner, dict | list) else value
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list"}
+    return names.get(type(value), type(value).__name__)
+
+
+def read_time(value: Any, timezone: tzinfo) -> datetime | None:
+    """Return a queue's time as aware UTC, or None where it is none.
+
+    Understood are ISO 8601 text (naive text in `timezone`), and seconds since 1970 as number or text.
+    """
+    if isinstance(value, str):
+        try:
+            stamp = datetime.fromisoformat(value)
+        except ValueError:
+            return _from_epoch(value)
+        try:
+            return (stamp if stamp.tzinfo else stamp.replace(tzinfo=timezone)).astimezone(UTC)
+        except (OverflowError, ValueError):
+            return None
+    return None if isinstance(value, bool) else _from_epoch(value)
+
+
+def _from_epoch(value: Any) -> datetime | None:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if not math.isfinite(seconds) or not _EPOCH_S[0] <= seconds < _EPOCH_S[1]:
+        return None
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def enqueued_at(payload: Any, timezone: tzinfo) -> datetime | None:
+    """Return when a message was put into its queue, by the first time field that it has."""
+    if not isinstance(payload, dict):
+        return None
+    for name in _TIME_FIELDS:
+        if (stamp := read_time(payload.get(name), timezone)) is not None:
+            return stamp
+    return None
+
+
+def to_messages(
+    raws: Sequence[bytes],
+    *,
+    queue: str,
+    positions: Sequence[int],
+    now: datetime,
+    timezone: tzinfo,
+    entry_ids: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Return one row per message with the columns of `secnb.schema.MESSAGES`.
+
+    Parameters
+    ----------
+    raws : sequence of bytes
+        As stored; kept in the column ``raw``.
+    queue : str
+        Its name decides which fields a message needs.
+    positions : sequence of int
+        Position of each message in its queue, from 0 at the head.
+    now : datetime
+        The server's time, aware; ages are measured against it.
+    timezone : tzinfo
+        The zone of naive times in messages.
+    """
+    needed = QUEUE_FIELDS.get(_bare(queue), ())
+    decoded = [decode_message(raw, needed=needed) for raw in raws]
+    stamps = [enqueued_at(each.payload, timezone) for each in decoded]
+    ages = [None if stamp is None else (now - stamp).total_seconds() for stamp in stamps]
+    errors = [_with_age(each.error, age) for each, age in zip(decoded, ages, strict=True)]
+    jobs = [_job(each.payload) for each in decoded]
+    return to_frame(
+        {
+            "pos": positions,
+            "entry_id": entry_ids if entry_ids is not None else [None] * len(raws),
+            "ok": [each.error is None for each in decoded],
+            "error": errors,
+            "raw": raws,
+            "size_bytes": [len(raw) for raw in raws],
+            "enqueued_at": stamps,
+            "age_s": [None if age is None or age < 0 else age for age in ages],
+            "camera_id": [_field(job, "camera_id") for job in jobs],
+            "batch_id": [_field(job, "batch_id") for job in jobs],
+            "file_path": [_field(job, "file_path") for job in jobs],
+            "payload": [each.payload for each in decoded],
+        },
+        MESSAGES,
+    )
+
+
+def _with_age(error: str | None, age_s: float | None) -> str | None:
+    if age_s is None or age_s >= 0:
+        return error
+    ahead = f"its time is {-age_s:,.0f} s ahead of the server: is the time zone of the deployment known?"
+    return f"{error}; {ahead}" if error else ahead
+
+
+def _bare(queue: str) -> str:
+    """Return the name without the prefix that some generations put before it."""
+    return queue.partition(":queue:")[2] or queue
+
+
+def _job(payload: Any) -> Mapping[str, Any]:
+    """Return the work that a message is about; a dead letter holds it inside."""
+    if not isinstance(payload, dict):
+        return {}
+    inner = payload.get("original_job")
+    return inner if isinstance(inner, dict) else payload
+
+
+def _field(job: Mapping[str, Any], name: str) -> str | None:
+    value = job.get(name)
+    return None if value is None or isinstance(value, dict | list) else str(value)

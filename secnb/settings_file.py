@@ -1,0 +1,186 @@
+"""What is in force, and from where: the settings of a deployment as its files and this process name them.
+
+The order of sources is the deployment's own: process environment, ``data/runtime.env``, ``.env``,
+default. Nothing here imports the deployment's configuration, creates a folder or writes a file.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+
+from secnb.errors import SettingsError
+from secnb.schema import TUNABLE, Setting
+
+RUNTIME_ENV_PATH = "data/runtime.env"
+_TRUE = ("1", "true", "yes", "on", "t", "y")
+_FALSE = ("0", "false", "no", "off", "f", "n")
+
+
+@dataclass(frozen=True)
+class SettingInForce:
+    """One tunable setting and where its value comes from.
+
+    Attributes
+    ----------
+    value : object
+        As the deployment reads it; the text itself where that is not possible.
+    source : str
+        ``"environment"``, the path of a file, or ``"default"``.
+    is_in_force : bool
+        Whether the deployment can work with the value.
+    why : str
+        One sentence.
+    """
+
+    name: str
+    value: Any
+    default: Any
+    range: str
+    unit: str
+    source: str
+    is_in_force: bool
+    why: str
+
+
+class SettingSources:
+    """The places where settings are written, strongest first.
+
+    Parameters
+    ----------
+    env_file : Path or None
+        The ``.env`` file; None if there is none.
+    """
+
+    def __init__(self, env_file: Path | None) -> None:
+        self.env_file = env_file
+        self.folder = env_file.parent if env_file is not None else Path.cwd()
+
+    def lookup(self, name: str) -> tuple[str, str] | None:
+        """Return the text of a setting and its source, or None if no source names it."""
+        return next(self._found(name, self._layers()), None)
+
+    def in_force(self) -> list[SettingInForce]:
+        """Return every tunable setting, in the order of `secnb.schema.TUNABLE`."""
+        layers = self._layers()
+        return [
+            _in_force(name, setting, list(self._found(name, layers))) for name, setting in TUNABLE.items()
+        ]
+
+    def value(self, name: str) -> Any:
+        """Return the value of one tunable setting that the deployment works with."""
+        found = list(self._found(name, self._layers()))
+        setting = _in_force(name, TUNABLE[name], found)
+        return setting.value if setting.is_in_force else setting.default
+
+    def _layers(self) -> list[tuple[str, Mapping[str, str | None]]]:
+        runtime = Path(os.environ.get("HSI_RUNTIME_ENV_PATH", RUNTIME_ENV_PATH))
+        files = [self.folder / runtime, *([self.env_file] if self.env_file else [])]
+        return [("environment", dict(os.environ)), *((str(file), _read(file)) for file in files)]
+
+    @staticmethod
+    def _found(name: str, layers: list[tuple[str, Mapping[str, str | None]]]) -> Iterator[tuple[str, str]]:
+        for source, values in layers:
+            for key, value in values.items():
+                # pydantic-settings reads names in any case.
+                if key.lower() == name and value is not None:
+                    yield value, source
+
+
+def find_env_file(start: Path) -> Path | None:
+    """Return the nearest ``.env`` at or above `start`; a kernel starts in its notebook's folder."""
+    for folder in (start, *start.parents):
+        if (folder / ".env").is_file():
+            return folder / ".env"
+    return None
+
+
+def read_value(setting: Setting, text: str) -> Any:
+    """Return `text` as a value of `setting`.
+
+    Raises
+    ------
+    SettingsError
+        If it is of another form, or out of range.
+    """
+    value = _parsed(setting, text.strip())
+    is_number = setting.kind in ("float", "int")
+    if is_number and not math.isfinite(value):
+        raise SettingsError(f"{text!r} is not a finite number")
+    low, high = setting.minimum, setting.maximum
+    if is_number and ((low is not None and value < low) or (high is not None and value > high)):
+        raise SettingsError(f"{text!r} is outside {describe_range(setting)}")
+    return value
+
+
+def _parsed(setting: Setting, text: str) -> Any:
+    try:
+        if setting.kind == "float":
+            return float(text)
+        if setting.kind == "int":
+            return int(text)
+        if setting.kind == "list":
+            value = json.loads(text)
+            if not isinstance(value, list):
+                raise ValueError
+            return value
+    except ValueError as exc:
+        form = 'a JSON list such as ["person"]' if setting.kind == "list" else f"a number ({setting.kind})"
+        raise SettingsError(f"{text!r} is not {form}") from exc
+    if setting.kind == "bool":
+        if text.lower() not in (*_TRUE, *_FALSE):
+            raise SettingsError(f"{text!r} is neither true nor false")
+        return text.lower() in _TRUE
+    return text
+
+
+def describe_range(setting: Setting) -> str:
+    """Return the range of a setting in words; empty where there is none."""
+    low, high = setting.minimum, setting.maximum
+    if low is None and high is None:
+        return ""
+    if high is None:
+        return f"from {low:g}"
+    return f"{low:g} to {high:g}" if low is not None else f"up to {high:g}"
+
+
+def _in_force(name: str, setting: Setting, found: list[tuple[str, str]]) -> SettingInForce:
+    text, source = found[0] if found else (None, "default")
+    value: Any = list(setting.default) if isinstance(setting.default, tuple) else setting.default
+    default, is_valid, why = value, True, ""
+    if text is not None:
+        try:
+            value = read_value(setting, text)
+        except SettingsError as exc:
+            value, is_valid, why = text, False, f"{exc}: a service that reads this does not start"
+    if is_valid:
+        why = _reason(name, found, has_default=setting.default is not None)
+    is_known = text is not None or setting.default is not None
+    return SettingInForce(
+        name, value, default, describe_range(setting), setting.unit, source, is_valid and is_known, why
+    )
+
+
+def _reason(name: str, found: list[tuple[str, str]], *, has_default: bool) -> str:
+    if not found:
+        return "no source names it" if has_default else "a later generation's setting; no source names it"
+    weaker = [f"{source} ({text})" for text, source in found[1:]]
+    here = "the environment of this kernel; a service has its own" if found[0][1] == "environment" else ""
+    over = f"overrides {', '.join(weaker)}" if weaker else ""
+    return "; ".join(part for part in (here, over) if part) or f"{name.upper()} stands there"
+
+
+def _read(file: Path) -> Mapping[str, str | None]:
+    try:
+        return dotenv_values(file, interpolate=False) if file.is_file() else {}
+    except OSError:
+        return {}
+    except UnicodeDecodeError as exc:
+        raise SettingsError(f"{file} is not UTF-8 text.", hint="save it as UTF-8.") from exc
