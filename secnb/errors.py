@@ -7,6 +7,7 @@
     ├── NotInitializedError      (RuntimeError)       the core was used before init or connect
     ├── DatabaseNotFoundError    (FileNotFoundError)  there is no database where one was named
     ├── UnreachableError         (ConnectionError)    a server does not answer
+    │   └── PoolBusyError        in secnb.core.redis_wire; a redis-py ConnectionError too
     ├── ClosedError              (RuntimeError)       the deployment was closed
     ├── BridgeError              (RuntimeError)       a blocking call where it can only deadlock
     ├── ReadOnlyError            (PermissionError)    a statement would have changed the deployment

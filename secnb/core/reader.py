@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from secnb.core.sqlite_reader import FileState, SQLiteFile
 from secnb.core.statement import check_reads, to_count, to_statement
-from secnb.core.url import mask_url, parse_database_url, sqlite_path
+from secnb.core.url import connect_args, mask_url, parse_database_url, sqlite_path
 from secnb.errors import (
     BadInputError,
     DatabaseNotFoundError,
@@ -279,8 +279,11 @@ def _postgres_engine(url: URL) -> AsyncEngine:
         pool_recycle=300,
         pool_pre_ping=True,
         hide_parameters=True,
+        # JSON stays text; parsing is for those who ask.
+        json_deserializer=str,
         connect_args={
             "timeout": _CONNECT_S,
+            **connect_args(url),
             # Nothing prepared outlives its transaction, and nothing has a name, as PgBouncer needs.
             "statement_cache_size": 0,
             "prepared_statement_cache_size": 0,

@@ -11,14 +11,13 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from redis import exceptions as redis_errors
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import Connection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
+from secnb.core.redis_wire import close_pool, connection_options, fetch_version
 from secnb.core.url import mask_url
-from secnb.errors import QueryError, SettingsError, UnreachableError
+from secnb.errors import QueryError, UnreachableError
 
 Side = Literal["head", "tail"]
 
@@ -77,29 +76,20 @@ class RedisReader:
     def __init__(self, url: str) -> None:
         self.shown_url = mask_url(url)
         self._may_multi = True
-        try:
-            self._client = Redis.from_url(
-                url,
-                decode_responses=False,
-                socket_timeout=_LIMIT_S,
-                socket_connect_timeout=_LIMIT_S,
-                retry=Retry(NoBackoff(), 0),
-                health_check_interval=30,
-                redis_connect_func=_on_connect,
-            )
-        except ValueError as exc:
-            raise SettingsError(
-                f"redis_url is {self.shown_url!r}. Allowed: redis://, rediss:// or unix://.",
-                hint="for example redis://localhost:6379/0.",
-            ) from exc
+        options, _ = connection_options(url, command_timeout_s=_LIMIT_S, pool_wait_s=_LIMIT_S)
+        options |= {
+            # Raw bytes: what a message holds is not always text.
+            "decode_responses": False,
+            "socket_connect_timeout": _LIMIT_S,
+            "redis_connect_func": _on_connect,
+        }
+        self._client = Redis(connection_pool=BlockingConnectionPool(**options))
 
     async def ping(self) -> str | None:
         """Return the version of the server, or None where it may not be asked for."""
         async with self._asking(), asyncio.timeout(_LIMIT_S):
             await self._client.ping()
-            with contextlib.suppress(ResponseError):
-                return str((await self._client.info("server")).get("redis_version"))
-            return None
+            return await fetch_version(self._client)
 
     async def fetch_time(self) -> datetime:
         """Return the server's time, or this machine's where the server may not be asked."""
@@ -160,7 +150,7 @@ class RedisReader:
 
     async def close(self) -> None:
         """Close all connections; idempotent."""
-        await self._client.aclose()
+        await close_pool(self._client.connection_pool)
 
     async def _first_page(self, name: str, *, n: int | None, side: Side) -> tuple[int, Any, list[bytes], int]:
         if side == "head" or (n is not None and n <= _PAGE):

@@ -1,0 +1,100 @@
+"""Whole local days: the part of a frame's time span on which a rate per day can rest."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from secnb.analysis.columns import read_column
+from secnb.errors import BadInputError
+
+TIME_COLUMNS = ("started_at", "detected_at")
+"""The time of a unit; the first of these that the frame has, with aware times, is used."""
+
+
+@dataclass(frozen=True)
+class Days:
+    """When the units of a sweep happened, and how many whole local days that covers.
+
+    The local days of the first and of the last time are dropped, since nothing says that they were
+    recorded from midnight to midnight. A day in between without any unit is a day with 0.
+
+    Attributes
+    ----------
+    column : str
+        The time column.
+    timezone : str
+        IANA name of the zone whose days are counted.
+    n_days : int
+        Whole local days; 0 where the data span no whole day, and then there is no rate per day.
+    first_on, last_on : datetime.date or None
+        First and last whole local day; None without any.
+    span_s : float
+        Seconds from the first to the last time.
+    n_untimed : int
+        Rows without a time. They fire like all others but belong to no day.
+    """
+
+    column: str
+    timezone: str
+    n_days: int
+    first_on: dt.date | None
+    last_on: dt.date | None
+    span_s: float
+    n_untimed: int
+
+
+def read_days(frame: pd.DataFrame) -> tuple[Days | None, NDArray[np.bool_] | None]:
+    """Return the days of a frame, and which rows fall within them; None for what is not known."""
+    times = _times(frame)
+    if times is None:
+        return None, None
+    first, last = times.min(), times.max()
+    zone = _zone(frame.attrs.get("timezone") or "UTC")
+    start_on = first.tz_convert(zone).date() + dt.timedelta(days=1)
+    stop_on = last.tz_convert(zone).date()
+    n_days = max((stop_on - start_on).days, 0)
+    inside = None
+    if n_days:
+        inside = ((times >= _midnight(start_on, zone)) & (times < _midnight(stop_on, zone))).to_numpy()
+    days = Days(
+        column=str(times.name),
+        timezone=zone.key,
+        n_days=n_days,
+        first_on=start_on if n_days else None,
+        last_on=stop_on - dt.timedelta(days=1) if n_days else None,
+        span_s=(last - first).total_seconds(),
+        n_untimed=int(times.isna().sum()),
+    )
+    return days, inside
+
+
+def _times(frame: pd.DataFrame) -> pd.Series | None:
+    """Return the first time column that can be placed on a calendar: aware, and not all missing."""
+    for name in TIME_COLUMNS:
+        if name in frame.columns:
+            column = read_column(frame, name)
+            if isinstance(column.dtype, pd.DatetimeTZDtype) and column.notna().any():
+                return column
+    return None
+
+
+def _midnight(day: dt.date, zone: ZoneInfo) -> pd.Timestamp:
+    """Return the instant at which a local day begins, also where the clock jumps at midnight."""
+    return pd.Timestamp(day).tz_localize(zone, ambiguous=True, nonexistent="shift_forward")
+
+
+def _zone(name: object) -> ZoneInfo:
+    try:
+        return ZoneInfo(str(name))
+    # A folder of the zone database, such as "America", is an OSError.
+    except (ZoneInfoNotFoundError, ValueError, OSError) as exc:
+        raise BadInputError(
+            f"frame.attrs['timezone'] is {name!r}, which is no time zone. Allowed: IANA names.",
+            hint="set frame.attrs['timezone'] = 'Europe/Berlin', say, or leave it out for UTC",
+        ) from exc

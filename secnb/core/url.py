@@ -1,0 +1,292 @@
+"""Database and Redis URLs: the one parser, the file behind a SQLite URL, a form that is safe to show."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote, unquote_plus, urlencode
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from secnb.errors import SettingsError
+
+MASK: Final = "***"
+FORMS: Final = "sqlite+aiosqlite:///./data/security.db or postgresql://user:password@host:5432/name"
+
+# The dsn carries whatever only asyncpg's own parser understands, an sslpassword perhaps among it.
+_SECRET_KEYS: Final = frozenset({"password", "sslpassword", "ssl_password", "passfile", "token", "dsn"})
+_SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_TRUE: Final = frozenset({"true", "yes", "on", "y", "t", "1"})
+
+
+def mask_url(url: str | URL) -> str:
+    """Return a database or Redis URL that is safe to show.
+
+    The password and the query keys password, sslpassword, passfile and token (in any case) become
+    ``***``. Text that cannot be a URL becomes ``***`` as a whole, and where it is unclear how far a
+    password reaches, more is masked rather than less. Never raises.
+
+    Parameters
+    ----------
+    url : str or sqlalchemy.URL
+        Any URL, also a broken one.
+
+    Returns
+    -------
+    str
+        The URL without its secrets.
+
+    Examples
+    --------
+    >>> mask_url("postgresql://ann:secret@db/security?sslpassword=x")
+    'postgresql://ann:***@db/security?sslpassword=***'
+    """
+    text = url.render_as_string(hide_password=True) if isinstance(url, URL) else str(url)
+    match = re.match(r"\s*([A-Za-z][\w+.-]*://)(.*)", text, re.DOTALL)
+    if match is None:
+        return MASK
+    scheme, rest = match.groups()
+    return scheme + _mask_userinfo(_mask_query(rest), is_file=scheme.lower().startswith("sqlite"))
+
+
+def parse_database_url(url: str) -> URL:
+    """Return a database URL with the async driver that the core uses.
+
+    Accepts ``sqlite://``, ``sqlite:///``, ``sqlite+aiosqlite:///``, ``postgres://``, ``postgresql://`` and
+    ``postgresql+asyncpg://``; another driver is replaced. libpq's query keys are translated for asyncpg
+    (``sslmode`` and ``ssl`` are the same); those that asyncpg cannot honour are refused, not dropped.
+
+    Parameters
+    ----------
+    url : str
+        A database URL.
+
+    Returns
+    -------
+    sqlalchemy.URL
+        For ``create_async_engine``, together with `connect_args`. Its text never shows a secret.
+
+    Raises
+    ------
+    SettingsError
+        The URL cannot be read, names another kind of database, or has an option that cannot be honoured.
+    """
+    parsed = _split(url)
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return _SafeURL(*parsed.set(drivername="sqlite+aiosqlite"))
+    if backend == "postgresql":
+        return _SafeURL(*_postgres(parsed))
+    raise SettingsError(
+        f"The core has no driver for {backend!r}. Seen: {mask_url(url)}. Expected: {FORMS}.",
+        hint="secnb reads SQLite and PostgreSQL.",
+    )
+
+
+def connect_args(url: URL) -> dict[str, Any]:
+    """Return what the driver must get as values, where a URL holds only text.
+
+    Parameters
+    ----------
+    url : sqlalchemy.URL
+        From `parse_database_url`.
+
+    Returns
+    -------
+    dict
+        For ``create_async_engine(url, connect_args=…)``. A ``timeout`` of None (``connect_timeout=0``)
+        means no limit, as in libpq.
+    """
+    if url.get_backend_name() == "sqlite":
+        # aiosqlite works each connection in a thread that is not the one it was opened from.
+        return {"check_same_thread": False}
+    values: dict[str, Any] = {key: kind(url.query[key]) for key, kind in _NUMBERS.items() if key in url.query}
+    if "timeout" in values and values["timeout"] <= 0:
+        values["timeout"] = None
+    return values
+
+
+def sqlite_path(url: str | URL) -> Path | None:
+    """Return the file of a SQLite URL, as written (it may be relative).
+
+    None for a database in memory, for an empty name and for other databases. With ``uri=true`` a
+    ``file:`` name is read as SQLite does: percent-encoding, ``mode=memory``, ``//localhost``.
+
+    Parameters
+    ----------
+    url : str or sqlalchemy.URL
+        A database URL.
+
+    Returns
+    -------
+    pathlib.Path or None
+
+    Raises
+    ------
+    SettingsError
+        The URL cannot be read.
+    """
+    parsed = url if isinstance(url, URL) else _split(url)
+    name = parsed.database
+    if parsed.get_backend_name() != "sqlite" or not name or name == ":memory:":
+        return None
+    if name.startswith("file:") and str(parsed.query.get("uri", "")).lower() in _TRUE:
+        return _uri_path(name, parsed.query)
+    return Path(name)
+
+
+class _SafeURL(URL):
+    """A URL whose text hides the secret query keys too, which SQLAlchemy leaves."""
+
+    def render_as_string(self, hide_password: bool = True) -> str:
+        text = super().render_as_string(hide_password=hide_password)
+        return _mask_query(text) if hide_password else text
+
+
+def _mask_query(text: str) -> str:
+    """Mask the values of secret keys; a value reaches to the next ``&``, whatever is in it."""
+    parts = re.split(r"([?&])", text)
+    for i, part in enumerate(parts):
+        key, equals, _ = part.partition("=")
+        if not equals or unquote_plus(key).strip().lower() not in _SECRET_KEYS:
+            continue
+        parts[i] = f"{key}={MASK}"
+        for j in range(i + 1, len(parts)):
+            if parts[j] == "&":
+                break
+            # A question mark does not end a value.
+            parts[j] = ""
+    return "".join(parts)
+
+
+def _mask_userinfo(rest: str, *, is_file: bool) -> str:
+    """Mask from the first colon to the last ``@``: a password may hold ``/``, ``?`` and ``@`` itself."""
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    colon, at = rest.find(":"), rest.rfind("@")
+    if is_file and ":" not in authority:
+        # The path of a file may hold colons and @; it has no password.
+        return rest
+    if 0 <= colon < at:
+        return f"{rest[: colon + 1]}{MASK}{rest[at:]}"
+    if ":" in authority and not re.fullmatch(r"(\[[^\]@]*\]|[^:@]*)(:\d*)?", authority):
+        # user:password without a host looks like host:port.
+        return f"{rest[: colon + 1]}{MASK}{rest[len(authority) :]}"
+    return rest
+
+
+def _split(url: str) -> URL:
+    """Return SQLAlchemy's reading of a URL, or raise without a trace of what is in it."""
+    text = url.strip()
+    # sqlite://data/x.db: the guide accepts two slashes before a relative path as well.
+    text = re.sub(r"^(sqlite(?:\+\w+)?)://(?=[^/?])(?![^/]*@)", r"\1:///", text, flags=re.IGNORECASE)
+    text = re.sub(r"^[\w+]+", lambda scheme: scheme[0].lower(), text)
+    text = re.sub(r"^postgres(?=\+|:)", "postgresql", text)
+    try:
+        parsed = make_url(text)
+    except (ArgumentError, ValueError):
+        # Raised below, outside of this block: the cause quotes pieces of the URL.
+        parsed = None
+    is_file = parsed is not None and parsed.get_backend_name() == "sqlite"
+    if parsed is None or "@" in (parsed.host or "") or (is_file and parsed.host):
+        raise SettingsError(
+            f"The database URL cannot be read. Seen: {mask_url(url)}. Expected: {FORMS}.",
+            hint="write characters such as @ : / ? # in a user name or password percent-encoded (@ is %40).",
+        )
+    return parsed
+
+
+def _uri_path(name: str, query: Mapping[str, str | tuple[str, ...]]) -> Path | None:
+    """Return the file of a ``file:`` name, read as in https://www.sqlite.org/uri.html."""
+    path, _, inner = name.removeprefix("file:").partition("#")[0].partition("?")
+    options = f"{inner}&{urlencode(query, doseq=True)}"
+    if path.startswith("//"):
+        path = "/" + path[2:].partition("/")[2]
+    path = unquote(path)
+    if not path or path == ":memory:" or re.search(r"(^|&)(mode=memory|vfs=memdb)(&|$)", options):
+        return None
+    return Path(path)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+_NUMBERS: Final[Mapping[str, Callable[[Any], float]]] = {
+    "timeout": _seconds,
+    "command_timeout": _seconds,
+    "statement_cache_size": int,
+    "max_cached_statement_lifetime": int,
+    "max_cacheable_statement_size": int,
+    "prepared_statement_cache_size": int,
+}
+# Arguments of asyncpg.connect that are text; host and port are joined by SQLAlchemy.
+_TEXTS: Final = frozenset(
+    {"host", "port", "passfile", "service", "servicefile", "target_session_attrs", "krbsrvname", "gsslib"}
+)
+# What libpq does and asyncpg cannot; sent to the server they would be unknown settings.
+_REFUSED: Final = frozenset(
+    {"channel_binding", "client_encoding", "fallback_application_name", "gssdelegation", "gssencmode"}
+    | {"hostaddr", "keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval"}
+    | {"load_balance_hosts", "replication", "require_auth", "requirepeer", "requiressl", "sslcertmode"}
+    | {"sslcompression", "sslsni", "tcp_user_timeout"}
+    # Arguments of the driver that are not text.
+    | {"async_creator_fn", "connection_class", "direct_tls", "dsn", "loop", "prepared_statement_name_func"}
+    | {"record_class", "server_settings"}
+)
+_NAMES: Final = {"sslmode": "ssl", "connect_timeout": "timeout", "dbname": "database", "user": "username"}
+
+
+def _postgres(parsed: URL) -> URL:
+    """Return the URL in asyncpg's terms."""
+    query: dict[str, str | tuple[str, ...]] = {}
+    parts: dict[str, str] = {}
+    rest: dict[str, str] = {}
+    for key, value in parsed.query.items():
+        name = _NAMES.get(key, key)
+        if key in ("host", "port"):
+            query[key] = value
+            continue
+        _check_option(key, name, value, query.get(name))
+        text = str(value)
+        if name in ("database", "username", "password"):
+            parts[name] = text
+        elif name == "ssl" or name in _NUMBERS or name in _TEXTS:
+            query[name] = text
+        else:
+            rest[name] = text
+    if rest:
+        # Certificates are read, and server settings such as application_name collected, by asyncpg's
+        # own parser alone.
+        query["dsn"] = f"postgresql://?{urlencode(rest)}"
+    return parsed.set(
+        drivername="postgresql+asyncpg",
+        database=parts.get("database"),
+        username=parts.get("username"),
+        password=parts.get("password"),
+        query=query,
+    )
+
+
+def _check_option(key: str, name: str, value: object, earlier: object) -> None:
+    """Refuse an option that asyncpg would not honour or would stumble over."""
+    problem = hint = None
+    if isinstance(value, tuple) or (earlier is not None and earlier != value):
+        problem, hint = "is given more than once, with different values", "keep one of them."
+    elif key in _REFUSED:
+        problem, hint = "is not an option of the driver, asyncpg", f"remove {key} from the URL."
+    elif name == "ssl" and value not in _SSL_MODES:
+        problem, hint = f"cannot be {value!r}", f"one of {', '.join(_SSL_MODES)}."
+    elif name in _NUMBERS:
+        try:
+            _NUMBERS[name](value)
+        except ValueError:
+            problem, hint = f"cannot be {value!r}", f"a number, such as {key}=10."
+    if problem:
+        raise SettingsError(f"The option {key!r} of the database URL {problem}.", hint=hint)
