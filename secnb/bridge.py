@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_futures
+from types import FrameType
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from tqdm import tqdm
@@ -39,6 +40,8 @@ _ASYNC_TICK_S = 0.1
 _GRACE_S = 3.0
 # What takes longer than this shows that it is at work.
 _SILENT_S = 2.0
+# The coroutine that IPython runs a cell in.
+_CELL = "run_cell_async"
 
 
 _note: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar("_note", default=None)
@@ -130,16 +133,18 @@ class Bridge:
         BridgeError
             In a forked child.
         asyncio.CancelledError
-            If the waiting task is cancelled; the work is cancelled first. In a notebook cell, Stop does
-            this and the kernel makes a KeyboardInterrupt of it.
+            If the waiting task is cancelled; the work is cancelled first.
+        KeyboardInterrupt
+            If a notebook cell awaits this and is stopped.
         """
         self._check(coro, blocking=False)
         if threading.current_thread() is self._thread:
             return await coro
         work = _Work(self._loop, coro)
         watched = asyncio.wrap_future(work.future)
+        stop = _Stop()
         try:
-            with _Progress(getattr(coro, "__name__", "work"), work.note) as progress:
+            with stop, _Progress(getattr(coro, "__name__", "work"), work.note) as progress:
                 while not watched.done():
                     await asyncio.wait({watched}, timeout=_ASYNC_TICK_S)
                     progress.tick()
@@ -150,6 +155,8 @@ class Bridge:
             work.cancel()
             await asyncio.wait({watched}, timeout=_GRACE_S)
             watched.cancelled() or watched.exception()  # marks the outcome as seen
+            if stop.was_pressed:
+                raise KeyboardInterrupt from None
             raise
 
     def _check(self, coro: Coroutine[Any, Any, Any], *, blocking: bool) -> None:
@@ -197,6 +204,33 @@ class _Progress:
             self._bar = tqdm(bar_format="{desc}", leave=False)
         seconds = time.monotonic() - self._started
         self._bar.set_description_str(", ".join([f"{self._name}: {seconds:.0f} s", *self._note]))
+
+
+class _Stop:
+    """Notices Stop while a notebook cell awaits, which ipykernel turns into a mere cancellation.
+
+    Only in the task of a cell itself: a KeyboardInterrupt in any other task would end the kernel's loop.
+    """
+
+    def __init__(self) -> None:
+        self.was_pressed = False
+        self._previous: Any = None
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        is_cell = task is not None and getattr(task.get_coro(), "__name__", "") == _CELL
+        if is_cell and threading.current_thread() is threading.main_thread():
+            self._previous = signal.getsignal(signal.SIGINT)
+            if callable(self._previous):
+                signal.signal(signal.SIGINT, self._notice)
+
+    def __exit__(self, *_: object) -> None:
+        if callable(self._previous):
+            signal.signal(signal.SIGINT, self._previous)
+
+    def _notice(self, number: int, frame: FrameType | None) -> None:
+        self.was_pressed = True
+        self._previous(number, frame)
 
 
 @contextlib.contextmanager

@@ -34,7 +34,7 @@ from secnb.errors import (
 from secnb.frames.health import read_health
 from secnb.frames.notes import mask_params, note, note_rows, warn_truncated
 from secnb.frames.queues import read_messages, read_queues
-from secnb.frames.records import Wanted, read_cameras, read_detections, read_events, read_truth
+from secnb.frames.records import Wanted, read_cameras, read_detections, read_events, read_note, read_truth
 from secnb.frames.typed import guess_frame, mask_secrets, to_columns, to_frame
 from secnb.settings_file import SettingSources, find_env_file
 
@@ -139,12 +139,18 @@ class Deployment:
         except (DatabaseNotFoundError, UnreachableError) as exc:
             self._failures["database"] = exc
         self._truth: pd.DataFrame | None = None
+        self._note: str | None = None
         _open_deployments.add(self)
 
     @property
     def bridge(self) -> Bridge:
         """The background event loop that the work runs on."""
         return self._bridge
+
+    @property
+    def note(self) -> str | None:
+        """What a sandbox says that its data is, such as synthetic; None for a real deployment."""
+        return self._note
 
     @property
     def truth(self) -> pd.DataFrame:
@@ -392,8 +398,10 @@ class Deployment:
             await self._bridge.wait(self._close())
 
     def __repr__(self) -> str:
-        state = "closed" if self._is_closed else "open"
-        return f"<{type(self).__name__} {self._shown_urls[0]} {self._shown_urls[1]} {self.timezone} {state}>"
+        without = "".join(f", no {name}" for name in self._failures)
+        state = "closed" if self._is_closed else f"open{without}"
+        shown = f"<{type(self).__name__} {self._shown_urls[0]} {self._shown_urls[1]} {self.timezone} {state}>"
+        return shown if self._note is None else f"{shown}\n{self._note}"
 
     async def _open(self, *, needs_database: bool) -> None:
         """Try the database and Redis once each; raise if nothing is left to serve."""
@@ -410,6 +418,8 @@ class Deployment:
                 raise outcome
         if len(self._failures) == 2:
             raise self._failures["database"]
+        if "database" not in self._failures:
+            self._note = await read_note(self._db())
 
     async def _close(self) -> None:
         await self._redis.close()

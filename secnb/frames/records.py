@@ -20,6 +20,7 @@ from secnb.frames.typed import mask_secrets, to_columns, to_frame
 
 _PAGE = 50_000
 _TRUTH_TABLE: Final = "secnb_truth"
+_NOTE_TABLE: Final = "secnb_sandbox"
 # A derived column, and the stored columns that it is made of.
 _DERIVED: Final[Mapping[str, tuple[str, ...]]] = {
     "risk_level_now": ("risk_score",),
@@ -98,6 +99,14 @@ async def read_truth(reader: DatabaseReader) -> pd.DataFrame:
         return to_frame({}, schema.TRUTH)
     rows = await reader.fetch(f"SELECT detection_id, is_true, object_id FROM {_TRUTH_TABLE}")  # noqa: S608
     return note_rows(to_frame(to_columns(rows.columns, rows.rows), schema.TRUTH), rows)
+
+
+async def read_note(reader: DatabaseReader) -> str | None:
+    """Return what a sandbox says that its data is; None for a real deployment."""
+    if not await reader.fetch_columns(_NOTE_TABLE):
+        return None
+    rows = (await reader.fetch(f"SELECT note FROM {_NOTE_TABLE}")).rows  # noqa: S608
+    return str(rows[0][0]) if rows else None
 
 
 async def _read(

@@ -12,7 +12,7 @@ import pandas as pd
 from secnb.deployment import Deployment
 from secnb.frames.records import as_utc
 from secnb.sample.server import RedisChild
-from secnb.sample.store import DATABASE_NAME, build, fill_redis, read_note
+from secnb.sample.store import DATABASE_NAME, build, fill_redis
 from secnb.settings_file import SettingSources
 
 _TIMEZONE = "UTC"
@@ -32,7 +32,6 @@ class Sandbox(Deployment):
     def __init__(self, child: RedisChild) -> None:
         self._child = child
         self._database_url = f"sqlite+aiosqlite:///{child.folder / DATABASE_NAME}"
-        self._note = read_note(child.folder)
         sources = SettingSources(None)
         # A data/runtime.env in the working directory belongs to another deployment.
         sources.folder = child.folder
@@ -57,11 +56,6 @@ class Sandbox(Deployment):
     def redis_url(self) -> str:
         """The URL of its Redis server."""
         return self._child.url
-
-    @property
-    def note(self) -> str:
-        """What its data is, in words: synthetic, or the caller's own detections."""
-        return self._note
 
     def close(self) -> None:
         """Close all connections, end the Redis server and remove the folder; idempotent."""

@@ -93,13 +93,6 @@ def create_tables(path: Path) -> None:
         connection.executescript(_OWN_TABLES)
 
 
-def read_note(folder: Path) -> str:
-    """Return what the data of a sandbox is, in words."""
-    with contextlib.closing(sqlite3.connect(folder / DATABASE_NAME)) as connection:
-        (text,) = connection.execute("SELECT note FROM secnb_sandbox").fetchone()
-    return str(text)
-
-
 def fill_redis(url: str, records: Records, *, seed: int) -> None:
     """Write the queues, batches and caches of a synthetic sandbox into its empty Redis.
 

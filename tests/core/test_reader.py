@@ -161,6 +161,13 @@ POSTGRES_WRITES = [
 ]
 
 
+async def until(holds) -> None:
+    """Wait until `holds()`, for at most 10 s."""
+    async with asyncio.timeout(10):
+        while not await holds():
+            await asyncio.sleep(0.02)
+
+
 async def assert_refused(reader, query):
     with pytest.raises((ReadOnlyError, QueryError)):
         await reader.fetch(query)
@@ -227,30 +234,35 @@ async def test_a_slow_query_is_stopped(reader):
 async def test_a_cancelled_query_ends_on_the_server(postgres_reader):
     """No session is left active."""
     task = asyncio.create_task(postgres_reader.fetch(SLOW["postgresql"]))
-    active = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(60)'"
-    while (await postgres_reader.fetch(active + " AND pid <> pg_backend_pid()")).rows[0][0] == 0:
-        await asyncio.sleep(0.05)
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND wait_event = 'PgSleep'"
+
+    async def is_asleep() -> bool:
+        return bool((await postgres_reader.fetch(asleep)).rows[0][0])
+
+    await until(is_asleep)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert (await postgres_reader.fetch(active + " AND pid <> pg_backend_pid()")).rows[0][0] == 0
+    assert not await is_asleep()
 
 
 async def test_a_cancelled_sqlite_query_frees_its_thread(sqlite_reader):
     """SQLite would otherwise stay at full load until the query ends."""
-    before = threading.active_count()
+    before = set(threading.enumerate())
+
+    async def is_at_work() -> bool:
+        return bool(set(threading.enumerate()) - before)
+
+    async def is_idle() -> bool:
+        return not await is_at_work()
+
     task = asyncio.create_task(sqlite_reader.fetch(SLOW["sqlite"], timeout_s=None))
-    while threading.active_count() == before:
-        await asyncio.sleep(0.02)
+    await until(is_at_work)
     await asyncio.sleep(0.2)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    for _ in range(100):
-        if threading.active_count() <= before:
-            break
-        await asyncio.sleep(0.02)
-    assert threading.active_count() <= before
+    await until(is_idle)
 
 
 async def test_postgres_session_is_read_only_and_named(postgres_reader):

@@ -1,0 +1,95 @@
+"""The notebooks run from top to bottom, on sample data and on real detections alike."""
+
+from __future__ import annotations
+
+import ast
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+from nbclient import NotebookClient
+
+import secnb
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+MOT = ROOT.parent / "shared" / "data" / "mot15_frcnn"
+FPS = {"PETS09": 7, "ETH": 14, "KITTI": 10, "ADL": 30, "Venice": 30}
+PANEL = "application/vnd.vegalite.v5+json"
+
+
+def real_detections() -> pd.DataFrame:
+    """Return nine sequences of real pedestrians, an hour apart, as if nine cameras had seen them."""
+    parts = []
+    for n, path in enumerate(sorted(MOT.glob("*.txt"))):
+        fps = next(rate for name, rate in FPS.items() if path.name.startswith(name))
+        starts_at = datetime(2026, 3, 14, 8, tzinfo=UTC) + timedelta(hours=n)
+        parts.append(secnb.read_mot(path, fps=fps, start_at=starts_at))
+    return pd.concat(parts, ignore_index=True)
+
+
+async def execute(path: Path, site, monkeypatch) -> nbformat.NotebookNode:
+    """Run a notebook in a real kernel over `site`, and return it with its outputs."""
+    monkeypatch.setenv("DATABASE_URL", site.database_url)
+    monkeypatch.setenv("REDIS_URL", site.redis_url)
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}})
+    return await client.async_execute()
+
+
+def outputs(notebook: nbformat.NotebookNode) -> list[dict]:
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+@pytest.fixture(scope="module")
+def sample():
+    with secnb.sandbox(ends_at="2026-03-15 18:00") as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def real():
+    if not MOT.is_dir():
+        pytest.skip("the real detections are not beside the project")
+    with secnb.sandbox(detections=real_detections()) as site:
+        yield site
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+async def test_runs_on_the_sandbox_with_a_panel_that_has_labels(path, sample, monkeypatch):
+    """Precision and recall are drawn, since the sandbox knows the truth."""
+    notebook = await execute(path, sample, monkeypatch)
+    panels = [output["data"][PANEL] for output in outputs(notebook) if PANEL in output.get("data", {})]
+    assert len(panels) == 1
+    assert "recall" in str(panels[0])
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+async def test_runs_on_real_detections(path, real, monkeypatch):
+    """33,875 of nine cameras, unlabelled: the panel shows what fires."""
+    assert len(real.detections()) == 33_875
+    assert len(real.cameras()) == 9
+    notebook = await execute(path, real, monkeypatch)
+    panels = [output["data"][PANEL] for output in outputs(notebook) if PANEL in output.get("data", {})]
+    assert len(panels) == 1
+    assert "33875 units" in panels[0]["description"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_is_stored_as_the_house_wants_it(path):
+    """Without outputs, at most 25 cells, a short set-up, no long functions, all four sections."""
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert len(notebook.cells) <= 25
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+    assert len(code[0].source.splitlines()) <= 5
+    words = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert re.findall(r"^## (\w+)", words, re.MULTILINE) == ["Source", "Frame", "Analysis", "View"]
+    for cell in code:
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno < 10
