@@ -137,3 +137,7 @@ def _guarded(start: Callable[[], Opened]) -> Opened:
 def _fail(message: str) -> NoReturn:
     typer.echo(message, err=True)
     raise typer.Exit(2)
+
+
+if __name__ == "__main__":
+    app()

@@ -154,7 +154,7 @@ def test_stop_cancels_the_work_of_a_blocking_call(owner):
 
 
 def test_stop_works_under_a_handler_that_swallows_it(owner, monkeypatch):
-    """ipykernel installs such a handler in cells that also await; it is put back afterwards."""
+    """The kernel installs such a handler in cells that also await; it is put back afterwards."""
 
     def swallow(*_):
         pass

@@ -35,7 +35,8 @@ SLOW = {
     "postgresql": "SELECT pg_sleep(60)",
 }
 NUMBERS = {
-    "sqlite": "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < :top) SELECT x FROM n",
+    "sqlite": "WITH RECURSIVE n(x) AS "
+    "(SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < :top) SELECT x FROM n",
     "postgresql": "SELECT generate_series(1, :top) AS x",
 }
 
@@ -198,7 +199,7 @@ async def test_attached_delete_through_one_connection_is_refused(sqlite_reader, 
     """The attack that mode=ro allows, on the very connection that the reader uses."""
     connection = await sqlite_reader._file.connect()
     try:
-        with pytest.raises(sqlite3.DatabaseError, match="not authorized|too many attached"):
+        with pytest.raises(sqlite3.DatabaseError, match=r"not authorized|too many attached"):
             await connection.execute(f"ATTACH '{database_file}' AS again")
     finally:
         await connection.close()

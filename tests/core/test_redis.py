@@ -71,7 +71,7 @@ async def singleton(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
 
 async def until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in the server.
+        while not condition():
             await asyncio.sleep(0.01)
 
 
