@@ -128,7 +128,7 @@ def _axes(sweep: ThresholdSweep, slider: Slider) -> Axes:
     days = sweep.days
     title = "fires"
     if days is not None:
-        title = "fires per day" if days.n_days else f"fires in {duration(days.span_s)} of recording"
+        title = "fires per day" if days.n_days else f"fires in {duration(days.span_s)}, first to last"
     is_recorded = ~np.isposinf(sweep.threshold)
     return Axes(
         low=slider.value(0),

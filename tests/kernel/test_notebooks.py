@@ -22,11 +22,11 @@ PANEL = "application/vnd.vegalite.v5+json"
 
 
 def real_detections() -> pd.DataFrame:
-    """Return nine sequences of real pedestrians, an hour apart, as if nine cameras had seen them."""
+    """Return nine sequences of real pedestrians, a day apart, as if nine cameras had seen them."""
     parts = []
     for n, path in enumerate(sorted(MOT.glob("*.txt"))):
         fps = next(rate for name, rate in FPS.items() if path.name.startswith(name))
-        starts_at = datetime(2026, 3, 14, 8, tzinfo=UTC) + timedelta(hours=n)
+        starts_at = datetime(2026, 3, 14, 8, tzinfo=UTC) + timedelta(days=n)
         parts.append(secnb.read_mot(path, fps=fps, start_at=starts_at))
     return pd.concat(parts, ignore_index=True)
 
@@ -76,6 +76,8 @@ async def test_runs_on_real_detections(path, real, monkeypatch):
     panels = [output["data"][PANEL] for output in outputs(notebook) if PANEL in output.get("data", {})]
     assert len(panels) == 1
     assert "33875 units" in panels[0]["description"]
+    assert "fires per day" in str(panels[0])
+    assert "recall" not in str(panels[0])
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -144,7 +144,7 @@ def test_without_a_whole_day_counts_are_shown_with_the_span():
     frame["started_at"] = [start] * (len(frame) - 1) + [start + pd.Timedelta("10min")]
     svg = drawn(panel(swept(frame)))
     assert "fires per day" not in svg
-    assert "fires in 10 min of recording" in svg
+    assert "fires in 10 min, first to last" in svg
 
 
 def test_nothing_is_drawn_below_the_smallest_recorded_score():
