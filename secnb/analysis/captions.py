@@ -35,7 +35,8 @@ def days_sentence(days: Days | None) -> str:
         text = f"Per day over {count(days.n_days, 'whole day')} in {days.timezone}, {_from_to(days)}."
     else:
         text = (
-            f"{duration(days.span_s)} from first to last hold no whole day in {days.timezone}: counts, not rates."
+            f"{duration(days.span_s)} from first to last hold no whole day in {days.timezone}: "
+            "counts, not rates."
         )
     if days.n_untimed:
         text += f" {count(days.n_untimed, 'row')} without a time belong to no day."
