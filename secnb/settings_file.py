@@ -67,6 +67,11 @@ class SettingSources:
         """Return the text of a setting and its source, or None if no source names it."""
         return next(self._found(name, self._layers()), None)
 
+    def text(self, name: str) -> str | None:
+        """Return the text of a setting, or None if no source names it."""
+        found = self.lookup(name)
+        return found[0] if found else None
+
     def in_force(self) -> list[SettingInForce]:
         """Return every tunable setting, in the order of `secnb.schema.TUNABLE`."""
         layers = self._layers()
@@ -112,7 +117,8 @@ def read_value(setting: Setting, text: str) -> Any:
     """
     value = _parsed(setting, text.strip())
     is_number = setting.kind in ("float", "int")
-    if is_number and not math.isfinite(value):
+    # Not for integers: a long one has no float to ask.
+    if setting.kind == "float" and not math.isfinite(value):
         raise SettingsError(f"{text!r} is not a finite number")
     low, high = setting.minimum, setting.maximum
     if is_number and ((low is not None and value < low) or (high is not None and value > high)):
@@ -128,10 +134,10 @@ def _parsed(setting: Setting, text: str) -> Any:
             return int(text)
         if setting.kind == "list":
             value = json.loads(text)
-            if not isinstance(value, list):
+            if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
                 raise ValueError
             return value
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         form = 'a JSON list such as ["person"]' if setting.kind == "list" else f"a number ({setting.kind})"
         raise SettingsError(f"{text!r} is not {form}") from exc
     if setting.kind == "bool":

@@ -1,0 +1,7 @@
+"""The composition root: settings, database and Redis become the object that an analyst holds."""
+
+from __future__ import annotations
+
+from secnb.deployment.connecting import Deployment, connect
+
+__all__ = ["Deployment", "connect"]
