@@ -67,7 +67,12 @@ def lab(
         )
     environment = dict(os.environ)
     sources = SettingSources(find_env_file(Path.cwd()))
-    if sources.lookup("database_url") or sources.lookup("redis_url"):
+    try:
+        named = [sources.lookup(name) for name in ("database_url", "redis_url")]
+    except SecnbError as exc:
+        _fail(str(exc))
+    # An empty variable, as compose files have them, names nothing.
+    if any(found[0] for found in named if found is not None):
         typer.echo("JupyterLab over the deployment that the environment describes.")
         raise typer.Exit(_run_lab(folder, environment, context.args))
     with _guarded(start_sandbox) as sample:
@@ -110,7 +115,9 @@ def settings_hold(settings: pd.DataFrame) -> bool:
 
 
 def _run_lab(folder: Path, environment: dict[str, str], arguments: list[str]) -> int:
-    command = [sys.executable, "-m", "jupyterlab", str(folder), *arguments]
+    # The first notebook is where to begin; without one, the folder itself.
+    opened = min(folder.glob("*.ipynb"), default=folder)
+    command = [sys.executable, "-m", "jupyterlab", str(opened), *arguments]
     if hasattr(os, "geteuid") and os.geteuid() == 0 and "--allow-root" not in arguments:
         # In a container there often is no other user; JupyterLab asks for this to be said.
         command.append("--allow-root")
