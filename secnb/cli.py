@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
+from urllib.parse import quote
 
 import pandas as pd
 import typer
@@ -115,9 +116,11 @@ def settings_hold(settings: pd.DataFrame) -> bool:
 
 
 def _run_lab(folder: Path, environment: dict[str, str], arguments: list[str]) -> int:
-    # The first notebook is where to begin; without one, the folder itself.
-    opened = min(folder.glob("*.ipynb"), default=folder)
-    command = [sys.executable, "-m", "jupyterlab", str(opened), *arguments]
+    command = [sys.executable, "-m", "jupyterlab", str(folder)]
+    if (first := min(folder.glob("*.ipynb"), default=None)) is not None:
+        # Where to begin; an address among the arguments wins, since it comes later.
+        command.append(f"--LabApp.default_url=/lab/tree/{quote(first.name)}")
+    command += arguments
     if hasattr(os, "geteuid") and os.geteuid() == 0 and "--allow-root" not in arguments:
         # In a container there often is no other user; JupyterLab asks for this to be said.
         command.append("--allow-root")

@@ -64,7 +64,8 @@ def lab(tmp_path: Path) -> Iterator[str]:
     )
     try:
         wait_for(f"http://127.0.0.1:{port}/api?token=test", process)
-        yield f"http://127.0.0.1:{port}/lab/tree/00_quickstart.ipynb?token=test"
+        # Where the address leads is the first notebook.
+        yield f"http://127.0.0.1:{port}/?token=test"
     finally:
         process.send_signal(signal.SIGTERM)
         try:
