@@ -33,15 +33,18 @@ async def fetch_health(url: str) -> Answer:
     url : str
         ``http://`` or ``https://``.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
-        return Answer(False, None, f"{mask_url(url)} is no http or https URL")
     started = time.perf_counter()
     try:
+        if urlsplit(url).scheme not in ("http", "https"):
+            return Answer(False, None, f"{mask_url(url)} is no http or https URL")
         async with asyncio.timeout(_LIMIT_S):
             status = await asyncio.to_thread(_status, url.rstrip("/") + "/health")
     except TimeoutError:
         return Answer(False, None, f"no answer within {_LIMIT_S:g} s")
-    except (OSError, ValueError, http.client.HTTPException) as exc:
+    except (ValueError, http.client.InvalidURL):
+        # Its text quotes pieces of the URL, perhaps of a password.
+        return Answer(False, None, f"{mask_url(url)} is no usable URL")
+    except (OSError, http.client.HTTPException) as exc:
         return Answer(False, None, str(getattr(exc, "reason", None) or exc))
     return Answer(status < _FIRST_FAILURE, (time.perf_counter() - started) * 1000, f"HTTP {status}")
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +19,7 @@ from sqlalchemy import URL, Connection, Executable, SelectBase, TextClause, func
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from secnb.core.collector import collector_paused
 from secnb.core.sqlite_reader import FileState, SQLiteFile
 from secnb.core.statement import check_reads, to_count, to_statement
 from secnb.core.url import connect_args, mask_url, parse_database_url, sqlite_path
@@ -37,6 +37,7 @@ _CONNECT_S = 3.0
 _COUNT_S = 2.0
 _INTERRUPT_TICK_S = 0.05
 _ATTEMPTS = 3
+_UNDECODABLE = "Could not decode to UTF-8"
 
 
 @dataclass(frozen=True)
@@ -157,9 +158,13 @@ class DatabaseReader:
             check_reads(query)
         job = _Job(query, params, to_statement(query, params, dialect=self.dialect), limit, timeout_s)
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s) as limit_of_query:
                 return await self._fetch_unchanged(job)
         except TimeoutError as exc:
+            if not limit_of_query.expired():
+                raise UnreachableError(
+                    f"{self.shown_url} does not answer: no answer within {_CONNECT_S:g} s."
+                ) from exc
             raise QueryTimeoutError(
                 f"The query was stopped after {timeout_s} s:\n{_shown(query)}",
                 hint="narrow it down, or pass timeout_s=.",
@@ -174,7 +179,10 @@ class DatabaseReader:
     async def ping(self) -> str:
         """Return the version of the database; raises as `fetch` does."""
         query = "SELECT sqlite_version()" if self.dialect == "sqlite" else "SHOW server_version"
-        fetched = await self.fetch(query, timeout_s=_CONNECT_S)
+        try:
+            fetched = await self.fetch(query, timeout_s=_CONNECT_S)
+        except QueryTimeoutError as exc:
+            raise UnreachableError(f"{self.shown_url} does not answer within {_CONNECT_S:g} s.") from exc
         return str(fetched.rows[0][0])
 
     async def fetch_tables(self) -> list[str]:
@@ -196,7 +204,13 @@ class DatabaseReader:
         """Read, and read again if a file that was taken for a file at rest changed meanwhile."""
         for _ in range(_ATTEMPTS):
             before = FileState.of(self._file.path) if self._file else None
-            fetched = await self._fetch_once(job)
+            try:
+                fetched = await self._fetch_once(job)
+            except DBAPIError as exc:
+                if self._file is None or self._file.is_tolerant or _UNDECODABLE not in str(exc.orig):
+                    raise
+                self._file.is_tolerant = True
+                continue
             if fetched.source != "file at rest" or (self._file and FileState.of(self._file.path) == before):
                 return fetched
         raise UnreachableError(
@@ -230,6 +244,8 @@ class DatabaseReader:
                 # is for the case that our cancellation does not reach it.
                 limit_ms = 0 if timeout_s is None else int((timeout_s + _CONNECT_S) * 1000)
                 await connection.exec_driver_sql("SET LOCAL application_name = 'secnb'")
+                # Some deployments store times without a zone, and mean UTC.
+                await connection.exec_driver_sql("SET LOCAL TimeZone = 'UTC'")
                 await connection.exec_driver_sql(f"SET LOCAL statement_timeout = {limit_ms}")
             yield connection
             # Leaving without commit rolls back, whatever the statement was.
@@ -328,9 +344,11 @@ async def _stoppable_read(
         if interrupt is None:
             inner.cancel()
         while not inner.done():
-            if interrupt is not None:
-                await interrupt()
-            await asyncio.wait({inner}, timeout=_INTERRUPT_TICK_S)
+            # A second cancellation is no news; to leave now would leave the query behind.
+            with contextlib.suppress(asyncio.CancelledError):
+                if interrupt is not None:
+                    await interrupt()
+                await asyncio.wait({inner}, timeout=_INTERRUPT_TICK_S)
         inner.cancelled() or inner.exception()  # marks the outcome as seen
         raise
 
@@ -339,7 +357,7 @@ def _read(connection: Connection, statement: Executable, limit: int | None) -> t
     # With a cap the driver hands over only what is asked for; a million rows stay where they are.
     result = connection.execute(statement, execution_options={"stream_results": limit is not None})
     columns = list(result.keys())
-    with _collector_paused():
+    with collector_paused():
         if limit is not None:
             return columns, result.fetchmany(limit + 1)
         # Text keeps the driver's own tuples, several times faster than SQLAlchemy's rows. Only here:
@@ -356,18 +374,6 @@ async def _count(connection: AsyncConnection, job: _Job) -> int | None:
         return int(rows[0][0])
     except (SQLAlchemyError, TimeoutError):
         return None
-
-
-@contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep the garbage collector from visiting a growing list of rows again and again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _shown(query: str | Executable) -> str:

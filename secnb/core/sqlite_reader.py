@@ -105,6 +105,10 @@ def _has_content(path: Path) -> bool:
     return stamp is not None and stamp[1] > 0
 
 
+def _to_text(stored: bytes) -> str:
+    return stored.decode("utf-8", "backslashreplace")
+
+
 class SQLiteFile:
     """One SQLite file, opened anew for each read in the way that leaves no trace.
 
@@ -112,6 +116,11 @@ class SQLiteFile:
     ----------
     path : Path
         An existing file.
+
+    Attributes
+    ----------
+    is_tolerant : bool
+        Whether text that is not UTF-8 is read with escapes, which is slower, instead of being an error.
 
     Raises
     ------
@@ -123,6 +132,7 @@ class SQLiteFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
+        self.is_tolerant = False
         self._lock = threading.Lock()
         self._copy: tuple[FileState, Path] | None = None
         self._copy_folder: Path | None = None
@@ -166,6 +176,8 @@ class SQLiteFile:
             path, options, source = self._way_in()
         way.append(source)
         connection = sqlite3.connect(_uri(path, options), uri=True, timeout=_BUSY_S)
+        if self.is_tolerant:
+            connection.text_factory = _to_text
         try:
             _guard(connection)
         except BaseException:

@@ -79,7 +79,7 @@ def _plain(value: Any, dialect: str) -> Any:
             return value.to_pydatetime() if hasattr(value, "to_pydatetime") else value
         naive = value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
         # The text in which SQLAlchemy stores a DateTime, so that comparisons are right.
-        return naive.strftime("%Y-%m-%d %H:%M:%S.%f")
+        return naive.isoformat(" ", "microseconds")
     if isinstance(value, date) and dialect == "sqlite":
         return value.isoformat()
     if type(value).__module__ == "numpy" and hasattr(value, "item"):

@@ -139,6 +139,15 @@ def sqlite_path(url: str | URL) -> Path | None:
     return Path(name)
 
 
+class HiddenURL(str):
+    """The text of a URL whose repr is masked, since a Verbose traceback shows the repr of every variable."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(mask_url(self))
+
+
 class _SafeURL(URL):
     """A URL whose text hides the secret query keys too, which SQLAlchemy leaves."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -109,6 +110,14 @@ async def read_note(reader: DatabaseReader) -> str | None:
     return str(rows[0][0]) if rows else None
 
 
+async def read_end(reader: DatabaseReader) -> datetime | None:
+    """Return when the history of a sandbox ends, in which nothing runs; None for a real deployment."""
+    if not await reader.fetch_columns(_NOTE_TABLE):
+        return None
+    rows = (await reader.fetch(f"SELECT ends_at FROM {_NOTE_TABLE}")).rows  # noqa: S608
+    return as_utc("ends_at", rows[0][0]) if rows else None
+
+
 async def _read(
     reader: DatabaseReader,
     table: _Table,
@@ -123,7 +132,8 @@ async def _read(
     needed = {name: stored[name] for name in dict.fromkeys(sources) if name in stored}
     check_limits(wanted.limit)
     where, params = await _conditions(reader, table, stored, wanted)
-    rows = await _pages(reader, table, needed, where, params, wanted.limit, on_page)
+    parts = _parts(table, stored, has_bounds=not params.keys().isdisjoint(("since", "until")))
+    rows = await _pages(reader, table, parts, needed, where, params, wanted.limit, on_page)
     columns = mask_secrets(to_columns(list(needed), rows.rows), wanted=wanted.columns or ())
     columns |= _derived(columns, chosen, cuts, n_rows=len(rows.rows))
     kept = {name: columns[name] for name in chosen if name in columns}
@@ -138,7 +148,11 @@ async def _stored_columns(reader: DatabaseReader, table: _Table) -> dict[str, st
         raise UnknownNameError(
             "table", table.name, await reader.fetch_tables(), hint="is this the database of a deployment?"
         )
-    return {schema.PRIMARY_KEYS[table.name] if name == "id" else name: name for name in found}
+    if "id" not in found:
+        raise UnknownColumnError("column", "id", found, hint="is this the database of a deployment?")
+    return {schema.PRIMARY_KEYS[table.name] if name == "id" else name: name for name in found} | {
+        schema.PRIMARY_KEYS[table.name]: "id"
+    }
 
 
 def _chosen(table: _Table, stored: Mapping[str, str], columns: Sequence[str] | None) -> list[str]:
@@ -158,25 +172,52 @@ async def _conditions(
     where: list[str] = []
     params: dict[str, Any] = {}
     for name, value in (("camera_id", wanted.camera_id), ("object_type", wanted.object_type)):
-        if value is not None and table.ordered_by and name in stored:
-            params[name] = [value] if isinstance(value, str) else [str(each) for each in value]
+        if value is not None:
+            _check_stored(name, stored)
+            params[name] = _names(name, value)
             where.append(f"{_quoted(name)} IN :{name}")
     if "camera_id" in params:
-        await _check_cameras(reader, params["camera_id"])
+        await _check_cameras(reader, table, params["camera_id"])
     since, until = as_utc("since", wanted.since), as_utc("until", wanted.until)
     if since is not None and until is not None and since > until:
         raise BadInputError(f"since ({since.isoformat()}) is after until ({until.isoformat()}).")
     for name, stamp, sign in (("since", since, ">="), ("until", until, "<")):
         if stamp is not None and table.ordered_by:
-            params[name] = stamp
+            _check_stored(table.ordered_by, stored)
+            params[name] = _text_bound(stamp) if reader.dialect == "sqlite" else stamp
             where.append(f"{_quoted(table.ordered_by)} {sign} :{name}")
     return where, params
 
 
-async def _check_cameras(reader: DatabaseReader, wanted: Sequence[str]) -> None:
-    known = [str(row[0]) for row in (await reader.fetch("SELECT id FROM cameras")).rows]
+def _check_stored(name: str, stored: Mapping[str, str]) -> None:
+    # SQLite takes an unknown name in double quotes for text, and the condition would hold for every row.
+    if name not in stored:
+        raise UnknownColumnError("column", name, stored)
+
+
+def _names(name: str, value: str | Iterable[str]) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    try:
+        return [str(each) for each in value]
+    except TypeError as exc:
+        raise BadInputError(f"{name} is {value!r}. Allowed: a str, or several of them.") from exc
+
+
+def _text_bound(stamp: datetime) -> str:
+    """Return a time bound as the shortest text, which sorts before every longer form of the same instant."""
+    text = stamp.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
+    return text.rstrip("0") if "." in text else text
+
+
+async def _check_cameras(reader: DatabaseReader, table: _Table, wanted: Sequence[str]) -> None:
+    known: list[str] = []
+    if "id" in await reader.fetch_columns("cameras"):
+        known = [str(row[0]) for row in (await reader.fetch("SELECT id FROM cameras")).rows]
     for name in wanted:
-        if name not in known:
+        # A camera that was removed may have left its records behind.
+        seen = f"SELECT 1 FROM {_quoted(table.name)} WHERE camera_id = :name LIMIT 1"  # noqa: S608
+        if name not in known and not (await reader.fetch(seen, {"name": name})).rows:
             raise UnknownCameraError("camera", name, known)
 
 
@@ -191,21 +232,36 @@ def as_utc(name: str, value: datetime | str | None) -> datetime | None:
     if value is None:
         return None
     try:
+        if isinstance(value, int | float):
+            raise TypeError("a number could count seconds, or nanoseconds")
         stamp = pd.Timestamp(value)
-    except (ValueError, TypeError) as exc:
+        if pd.isna(stamp):
+            raise ValueError("it is missing")
+        stamp = stamp.tz_localize(UTC) if stamp.tzinfo is None else stamp.tz_convert(UTC)
+        return stamp.to_pydatetime(warn=False)
+    except (ValueError, TypeError, OverflowError) as exc:
         raise BadInputError(
             f"{name} is {value!r}. Allowed: a datetime, or ISO 8601 text.",
             hint="for example '2026-01-15 08:00'.",
         ) from exc
-    if pd.isna(stamp):
-        raise BadInputError(f"{name} is {value!r}, which is no time.")
-    stamp = stamp.tz_localize(UTC) if stamp.tzinfo is None else stamp.tz_convert(UTC)
-    return stamp.to_pydatetime(warn=False)
+
+
+def _parts(
+    table: _Table, stored: Mapping[str, str], *, has_bounds: bool
+) -> list[tuple[list[str], list[str]]]:
+    """Return the parts that are read one after the other; rows without a time have no place in a page."""
+    if table.ordered_by is None or table.ordered_by not in stored:
+        return [(["id"], [])]
+    keys, column = [table.ordered_by, "id"], _quoted(table.ordered_by)
+    if has_bounds:
+        return [(keys, [])]
+    return [(keys, [f"{column} IS NOT NULL"]), (["id"], [f"{column} IS NULL"])]
 
 
 async def _pages(
     reader: DatabaseReader,
     table: _Table,
+    parts: Sequence[tuple[Sequence[str], Sequence[str]]],
     columns: Mapping[str, str],
     where: Sequence[str],
     params: Mapping[str, Any],
@@ -214,34 +270,39 @@ async def _pages(
 ) -> Rows:
     """Read page by page from the newest backwards, each in a transaction of its own.
 
-    New rows come at the end that was read first, so they neither shift a page nor repeat a row.
+    New rows come at the end that was read first, so they neither shift a page nor repeat a row. `parts`
+    are the keys that order each part, and the condition for it.
     """
-    keys = [*([table.ordered_by] if table.ordered_by else []), "id"]
-    order = ", ".join(f"{_quoted(key)} DESC" for key in keys)
-    selected = ", ".join(_quoted(name) for name in [*columns.values(), *keys])
-    place = f"({', '.join(map(_quoted, keys))}) < ({', '.join(f':last_{key}' for key in keys)})"
     counting = f"SELECT count(*) FROM {_quoted(table.name)} WHERE {' AND '.join(where) or '1 = 1'}"  # noqa: S608
-    started, rows = time.perf_counter(), list[Sequence[Any]]()
-    last: dict[str, Any] = {}
-    while True:
-        size = _PAGE if limit is None else min(_PAGE, limit - len(rows))
-        conditions = " AND ".join([*where, *([place] if last else [])]) or "1 = 1"
-        page = await reader.fetch(
-            f"SELECT {selected} FROM {_quoted(table.name)} WHERE {conditions} "  # noqa: S608
-            f"ORDER BY {order} LIMIT {size}",
-            {**params, **last},
-        )
-        rows.extend(page.rows)
-        on_page(len(rows))
-        if len(page.rows) < size or len(rows) == limit:
-            break
-        last = {f"last_{key}": value for key, value in zip(keys, page.rows[-1][-len(keys) :], strict=True)}
+    started, rows, n_later = time.perf_counter(), list[Sequence[Any]](), 0
+    for keys, condition in parts:
+        order = ", ".join(f"{_quoted(key)} DESC" for key in keys)
+        selected = ", ".join(_quoted(name) for name in [*columns.values(), *keys])
+        place = f"({', '.join(map(_quoted, keys))}) < ({', '.join(f':last_{key}' for key in keys)})"
+        last: dict[str, Any] = {}
+        n_later = len(rows)
+        while True:
+            size = _PAGE if limit is None else min(_PAGE, limit - len(rows))
+            conditions = " AND ".join([*where, *condition, *([place] if last else [])]) or "1 = 1"
+            page = await reader.fetch(
+                f"SELECT {selected} FROM {_quoted(table.name)} WHERE {conditions} "  # noqa: S608
+                f"ORDER BY {order} LIMIT {size}",
+                {**params, **last},
+            )
+            rows.extend(page.rows)
+            on_page(len(rows))
+            if len(page.rows) < size or len(rows) == limit:
+                break
+            values = page.rows[-1][-len(keys) :]
+            last = {f"last_{key}": value for key, value in zip(keys, values, strict=True)}
+    # Turned round in the end, so that rows without a time come last.
+    rows = rows[n_later:] + rows[:n_later]
     total = len(rows) if limit is None else int((await reader.fetch(counting, params)).rows[0][0])
     if total > len(rows):
         warn_truncated(len(rows), total, what=f"{table.name}, the newest", hint="limit=None reads all.")
     return Rows(
         columns=list(columns),
-        rows=[row[: len(columns)] for row in rows],
+        rows=rows,
         total=total,
         is_truncated=total > len(rows),
         seconds=time.perf_counter() - started,
@@ -260,14 +321,20 @@ def _derived(
         made["risk_level_now"] = [_level(score, cuts) for score in scores]
     if "is_failed" in chosen:
         words = zip(scores, columns.get("summary", missing), columns.get("reasoning", missing), strict=True)
-        made["is_failed"] = [_is_failed(*each) for each in words]
+        # Without either text nobody can tell.
+        is_known = "summary" in columns or "reasoning" in columns
+        made["is_failed"] = [_is_failed(*each) for each in words] if is_known else missing
     if "n_detections" in chosen and "detection_ids" in columns:
         made["n_detections"] = [_n_ids(ids) for ids in columns["detection_ids"]]
     return made
 
 
 def _level(score: Any, cuts: tuple[int, int, int]) -> str | None:
-    if not isinstance(score, int | float):
+    try:
+        score = float(score)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if not math.isfinite(score):
         return None
     return schema.RISK_LEVELS[sum(score > cut for cut in cuts)]
 
@@ -284,8 +351,10 @@ def _n_ids(ids: Any) -> int | None:
         return None
     try:
         value = json.loads(ids)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return len(_IDS.findall(str(ids)))
+    if isinstance(value, str):
+        return _n_ids(value)
     return len(value) if isinstance(value, list) else int(value is not None)
 
 
@@ -294,8 +363,22 @@ def _sorted(frame: pd.DataFrame, table: _Table) -> pd.DataFrame:
     by = [name for name in (table.ordered_by, key) if name is not None and name in frame.columns]
     # Rows came newest first; where what sorts them was not asked for, turning round suffices.
     is_known = bool(by) and by[0] == (table.ordered_by or key)
-    frame = frame.sort_values(by) if is_known else frame.iloc[::-1]
-    return frame.reset_index(drop=True)
+    frame = frame.iloc[::-1].reset_index(drop=True)
+    if not is_known or _is_sorted([frame[name] for name in by]):
+        return frame
+    # Stable: where the id was not asked for, ties keep its order all the same.
+    return frame.sort_values(by, kind="stable").reset_index(drop=True)
+
+
+def _is_sorted(keys: list[pd.Series[Any]]) -> bool:
+    """Whether rows are in order already, as the database says; odd values make it say otherwise."""
+    if any(key.hasnans for key in keys):
+        return False
+    if len(keys) == 1:
+        return keys[0].is_monotonic_increasing
+    first, second = (key.astype("int64").to_numpy() for key in keys)
+    rises = first[1:] > first[:-1]
+    return bool((rises | ((first[1:] == first[:-1]) & (second[1:] > second[:-1]))).all())
 
 
 def _quoted(name: str) -> str:

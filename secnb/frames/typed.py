@@ -6,19 +6,33 @@ A value that its column's dtype cannot hold becomes missing, and is counted in
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from decimal import Decimal
+from numbers import Integral
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from secnb.core.collector import collector_paused
+from secnb.frames.quick import kinds_of, quick_series
 from secnb.schema import SECRET_COLUMNS, TIME
 
 MASK = "***"
 _TIME_NAME = re.compile(r"(_at|^timestamp)$")
+# A column that occurs twice has a number at its end; it is as secret as the first.
+_NUMBERED = re.compile(r"_\d+$")
+# Beyond these a time cannot become a datetime; an offset can move it there.
+_FIRST_TIME = pd.Timestamp("0001-01-01T00:00:00.000000", tz="UTC")
+_LAST_TIME = pd.Timestamp("9999-12-31T23:59:59.999999", tz="UTC")
+_EXACT_FLOAT = 2**53
+_NO_FLOAT = 2**1023
 
 
 def to_frame(columns: Mapping[str, Sequence[Any]], schema: Mapping[str, str]) -> pd.DataFrame:
@@ -61,17 +75,20 @@ def to_columns(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str,
     """Return rows as columns; names that occur twice get a number, so that no column is lost."""
     unique: list[str] = []
     for name in names:
-        n_before = sum(1 for each in unique if each == name or each.startswith(f"{name}_"))
-        unique.append(name if name not in unique else f"{name}_{n_before + 1}")
+        free = (f"{name}_{n}" for n in itertools.count(2))
+        taken = {*names, *unique}
+        unique.append(next(each for each in free if each not in taken) if name in unique else name)
     if not rows:
         return dict.fromkeys(unique, ())
-    return dict(zip(unique, zip(*rows, strict=True), strict=True))
+    with collector_paused():
+        return {name: list(map(itemgetter(i), rows)) for i, name in enumerate(unique)}
 
 
 def guess_frame(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
     """Return a frame of a free query: ids stay integers, times become UTC-aware, the rest as it is."""
     n_rows = len(next(iter(columns.values()), ()))
-    typed = {name: guess_series(values, name) for name, values in columns.items()}
+    with collector_paused():
+        typed = {name: guess_series(values, name) for name, values in columns.items()}
     return pd.DataFrame(typed, index=pd.RangeIndex(n_rows), columns=list(columns), copy=False)
 
 
@@ -81,10 +98,14 @@ def mask_secrets(
     """Return the columns with those that hold secrets masked, unless they are `wanted` by name."""
     return {
         name: [None if v is None else MASK for v in values]
-        if name.lower() in SECRET_COLUMNS and name not in wanted
+        if _is_secret(name) and name not in wanted
         else values
         for name, values in columns.items()
     }
+
+
+def _is_secret(name: str) -> bool:
+    return not SECRET_COLUMNS.isdisjoint((name.lower(), _NUMBERED.sub("", name.lower())))
 
 
 def empty_series(dtype: str, n_rows: int) -> pd.Series[Any]:
@@ -98,6 +119,12 @@ def empty_series(dtype: str, n_rows: int) -> pd.Series[Any]:
 
 def to_series(values: Sequence[Any], dtype: str) -> tuple[pd.Series[Any], int]:
     """Return `values` as a series of `dtype`, and how many of them could not be read."""
+    kinds = kinds_of(values)
+    if not kinds and dtype not in ("object", "int64"):
+        return empty_series(dtype, len(values)), 0
+    if (quick := quick_series(values, dtype, kinds)) is not None:
+        n_bad = len(values) - values.count(None) - quick.count() if dtype == TIME else 0
+        return quick, int(n_bad)
     raw = pd.Series(list(values), dtype=object)
     if dtype == "object":
         return raw, 0
@@ -107,7 +134,7 @@ def to_series(values: Sequence[Any], dtype: str) -> tuple[pd.Series[Any], int]:
     elif dtype in ("Int64", "int64", "float64"):
         series = _to_numbers(raw, dtype)
     elif dtype == "boolean":
-        series = raw.map(_to_bool, na_action="ignore").astype("boolean")
+        series = raw.where(there, None).map(_to_bool, na_action="ignore").astype("boolean")
     else:
         series = raw.map(_to_text, na_action="ignore").astype("str")
     return series, int((there & series.isna()).sum())
@@ -117,7 +144,9 @@ _TRUTH_WORDS = {"true": True, "false": False, "t": True, "f": False, "1": True, 
 
 
 def _to_bool(value: Any) -> bool | None:
-    return _TRUTH_WORDS.get(str(int(value) if isinstance(value, bool) else value).lower())
+    if isinstance(value, int | float | Decimal | np.bool_):
+        return bool(value) if value in (0, 1) else None
+    return _TRUTH_WORDS.get(_to_text(value).lower())
 
 
 def _to_text(value: Any) -> str:
@@ -130,41 +159,74 @@ def _to_text(value: Any) -> str:
 
 def _to_numbers(raw: pd.Series[Any], dtype: str) -> pd.Series[Any]:
     if dtype == "float64":
-        return pd.to_numeric(raw.map(_decimal_to_float), errors="coerce").astype("float64")
-    whole = [_to_int(value) for value in raw]
-    return pd.Series(pd.array(whole, dtype="Int64"))
+        return pd.to_numeric(raw.map(_to_plain_number), errors="coerce").astype("float64")
+    whole = pd.Series(pd.array([_to_int(value) for value in raw], dtype="Int64"))
+    # A plain int64 has no missing value.
+    return whole.astype("int64") if dtype == "int64" and not whole.hasnans else whole
 
 
-def _decimal_to_float(value: Any) -> Any:
-    return float(value) if isinstance(value, Decimal) else value
+def _to_plain_number(value: Any) -> Any:
+    """Return decimals as floats, and what no float can hold as missing."""
+    if value is None or isinstance(value, float):
+        return value
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, int):
+        return value if abs(value) < _NO_FLOAT else None
+    # pandas would count the nanoseconds of a time.
+    return value if isinstance(value, str | bytes | np.number) else None
 
 
 def _to_int(value: Any) -> int | None:
     """Return a whole number, never by way of a float that would round it."""
-    if isinstance(value, str | bytes):
-        try:
-            value = int(value)
-        except ValueError:
-            return None
-    if isinstance(value, float | Decimal):
-        value = int(value) if math.isfinite(value) and value == int(value) else None
-    return int(value) if isinstance(value, int) and -(2**63) <= value < 2**63 else None
+    whole: int | None = None
+    if isinstance(value, int):
+        whole = int(value)
+    elif isinstance(value, str | bytes):
+        text = _to_text(value)
+        # Python would take 1_0 for 10.
+        with contextlib.suppress(ValueError):
+            whole = None if "_" in text else int(text)
+    elif isinstance(value, float | Decimal) and math.isfinite(value):
+        # The size first: 1E+999999 takes long to write out.
+        whole = int(value) if -(2**64) < value < 2**64 and value == int(value) else None
+    elif isinstance(value, Integral):
+        whole = int(value)
+    return whole if whole is not None and -(2**63) <= whole < 2**63 else None
 
 
 def to_times(values: Sequence[Any]) -> pd.Series[Any]:
     """Return times as UTC-aware microseconds; naive ones are UTC, what is no time is NaT."""
     raw = pd.Series(list(values), dtype=object)
-    texts = raw.where(raw.map(lambda v: not isinstance(v, int | float | bool | bytes)), None)
-    times = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
-    return times.astype(TIME)
+    texts = raw.where(raw.map(_may_be_time), None)
+    times = _parsed(texts)
+    # One value with nanoseconds makes pandas lose the others that are far from our time.
+    lost = texts.notna() & times.isna()
+    if lost.any():
+        times = times.mask(lost, _parsed(texts[lost]))
+    return times.where(times.between(_FIRST_TIME, _LAST_TIME))
+
+
+def _may_be_time(value: Any) -> bool:
+    # pandas reads "now" and "today" as the time of the reading.
+    if isinstance(value, str):
+        return value[:1].isdigit()
+    return isinstance(value, date | np.datetime64)
+
+
+def _parsed(texts: pd.Series[Any]) -> pd.Series[Any]:
+    return pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce").astype(TIME)
 
 
 def guess_series(values: Sequence[Any], name: str) -> pd.Series[Any]:
     """Return a series in the dtype that holds all `values` without loss."""
+    kinds = kinds_of(values)
+    if (quick := _quick_guess(values, kinds, is_time=bool(_TIME_NAME.search(name)))) is not None:
+        return quick
     raw = pd.Series(list(values), dtype=object)
     there = raw[raw.notna()]
     kinds = {type(value) for value in there}
-    if kinds and _TIME_NAME.search(name) and not kinds & {int, float, bool, bytes}:
+    if _TIME_NAME.search(name) and not kinds & {int, float, bool, bytes}:
         times = to_times(values)
         if times.notna().sum() == len(there):
             return times
@@ -172,10 +234,38 @@ def guess_series(values: Sequence[Any], name: str) -> pd.Series[Any]:
         return raw
     if kinds == {bool}:
         return raw.astype("boolean")
-    if kinds == {int} and all(-(2**63) <= value < 2**63 for value in there):
-        return raw.astype("Int64")
-    if kinds <= {float, int, Decimal} and kinds & {float, Decimal}:
-        return raw.map(_decimal_to_float).astype("float64")
+    if kinds == {float}:
+        return raw.where(raw.notna(), None).astype("float64")
+    if kinds == {int} and there.min() >= -(2**63) and there.max() < 2**63:
+        return raw.where(raw.notna(), None).astype("Int64")
+    if kinds <= {int, Decimal} and all(map(_is_whole, there)):
+        return pd.Series(pd.array([_to_int(value) for value in raw], dtype="Int64"))
+    if kinds <= {float, int, Decimal} and kinds & {float, Decimal} and not any(map(_is_beyond_float, there)):
+        return raw.map(_to_plain_number).astype("float64")
     if kinds == {str}:
         return raw.map(_to_text, na_action="ignore").astype("str")
     return raw
+
+
+def _quick_guess(values: Sequence[Any], kinds: set[type], *, is_time: bool) -> pd.Series[Any] | None:
+    if is_time:
+        times = quick_series(values, TIME, kinds)
+        return times if times is not None and times.count() == len(values) - values.count(None) else None
+    dtypes = {int: "Int64", float: "float64", str: "str"}
+    dtype = dtypes.get(next(iter(kinds))) if len(kinds) == 1 else None
+    return None if dtype is None else quick_series(values, dtype, kinds)
+
+
+def _is_whole(value: int | Decimal) -> bool:
+    """Whether Int64 holds the value; PostgreSQL's sum of integers is a decimal without a fraction."""
+    is_written_whole = isinstance(value, int) or value.as_tuple().exponent == 0
+    # Not so NaN and Infinity, whose exponent is a letter.
+    return is_written_whole and -(2**63) <= value < 2**63
+
+
+def _is_beyond_float(value: Any) -> bool:
+    """Whether a float would round this whole number."""
+    is_written_whole = isinstance(value, int) or (
+        isinstance(value, Decimal) and value.as_tuple().exponent == 0
+    )
+    return is_written_whole and not -_EXACT_FLOAT <= value <= _EXACT_FLOAT
