@@ -15,9 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from secnb.core.config import Settings, get_settings
+
+# A machine that is busy is no error.
+hypothesis.settings.register_profile("secnb", deadline=None)
+hypothesis.settings.load_profile("secnb")
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,9 @@ def redis_binary() -> str:
 def start_redis_server(redis_binary: str) -> Iterator[Callable[..., RedisServer]]:
     """Return a function that starts a private Redis server; all of them end with the session."""
     with contextlib.ExitStack() as running:
-        yield lambda *arguments: running.enter_context(_running_redis(redis_binary, *arguments))
+        yield lambda *arguments, port=0: running.enter_context(
+            _running_redis(redis_binary, *arguments, port=port)
+        )
 
 
 @pytest.fixture(scope="session")
@@ -108,9 +115,11 @@ def sqlite_url(tmp_path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _running_redis(binary: str, *arguments: str) -> Iterator[RedisServer]:
+def _running_redis(binary: str, *arguments: str, port: int = 0) -> Iterator[RedisServer]:
     with tempfile.TemporaryDirectory(prefix="secnb-redis-") as folder, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        # A port that another server has just left may be asked for again.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
         port = probe.getsockname()[1]
         probe.close()
         command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder]

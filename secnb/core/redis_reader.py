@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import hiredis
 from redis import exceptions as redis_errors
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import Connection
@@ -96,7 +98,7 @@ class RedisReader:
         async with self._asking():
             try:
                 seconds, microseconds = await self._client.time()
-            except NoPermissionError:
+            except ResponseError:  # not allowed, or a managed server that has no such command
                 return datetime.fromtimestamp(time.time(), UTC)
             return datetime.fromtimestamp(seconds + microseconds / 1e6, UTC)
 
@@ -108,16 +110,24 @@ class RedisReader:
 
     async def fetch_states(self, names: Sequence[str]) -> list[QueueState]:
         """Return the state of each queue; lengths and oldest items of lists and streams."""
-        async with self._asking():
-            types = [_to_name(kind) for kind in await self._together([("TYPE", name) for name in names])]
+        states: list[QueueState] = []
+        for page in (names[at : at + _PAGE] for at in range(0, len(names), _PAGE)):
+            types = [_to_name(kind) for kind in await self.demand([("TYPE", name) for name in page])]
             asked: list[tuple[Any, ...]] = []
-            for name, kind in zip(names, types, strict=True):
+            for name, kind in zip(page, types, strict=True):
                 asked += _state_commands(name, kind)
-            answers = iter(await self._together(asked, failing_is=None))
-        states = []
-        for name, kind in zip(names, types, strict=True):
-            length, oldest = (next(answers), next(answers)) if _state_commands(name, kind) else (None, None)
-            states.append(QueueState(name, kind, length, oldest if isinstance(oldest, bytes) else None))
+            answers = iter(await self.ask(asked))
+            for name, kind in zip(page, types, strict=True):
+                found = [next(answers) for _ in _state_commands(name, kind)] or [None, None]
+                length, oldest = found
+                states.append(
+                    QueueState(
+                        name,
+                        kind,
+                        length if isinstance(length, int) else None,
+                        oldest if isinstance(oldest, bytes) else None,
+                    )
+                )
         return states
 
     async def fetch_type(self, name: str) -> str:
@@ -148,6 +158,44 @@ class RedisReader:
                 on_page(len(items))
         return Items(items, first, length, has_moved)
 
+    async def ask(self, commands: Sequence[tuple[Any, ...]], *, at_once: bool = False) -> list[Any]:
+        """Return the server's raw answers to `commands`, an error in the place of each that failed.
+
+        They go out in one piece; `at_once` makes them one transaction where that is allowed. This is what
+        many small commands are cheapest with: redis-py's pipeline takes twice as long over each.
+        """
+        async with self._asking():
+            if at_once and self._may_multi and commands:
+                begun, *answers, done = await self._send([("MULTI",), *commands, ("EXEC",)])
+                if isinstance(done, list):
+                    return done
+                # Where a managed server has no MULTI, the commands were answered one by one.
+                if isinstance(begun, RedisError):
+                    self._may_multi = False
+                    return answers
+            return await self._send(commands) if commands else []
+
+    async def demand(self, commands: Sequence[tuple[Any, ...]], *, at_once: bool = False) -> list[Any]:
+        """Return the server's raw answers as `ask` does; raises where one of them is an error."""
+        answers = await self.ask(commands, at_once=at_once)
+        async with self._asking():
+            for answer in answers:
+                if isinstance(answer, RedisError):
+                    raise answer
+        return answers
+
+    @contextlib.asynccontextmanager
+    async def own_connection(self) -> AsyncIterator[Connection]:
+        """Give a connection of its own to whoever listens, so that no command ever waits for it."""
+        async with self._asking():
+            connection = self._client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+            try:
+                await connection.connect()
+                yield connection
+            finally:
+                # Closed without a word: whatever it was subscribed to ends with it, also when cancelled.
+                await connection.disconnect(nowait=True)
+
     async def close(self) -> None:
         """Close all connections; idempotent."""
         await close_pool(self._client.connection_pool)
@@ -164,33 +212,40 @@ class RedisReader:
         return length, head, [], max(0, length - n) if n is not None else 0
 
     async def _page(self, name: str, start: int, stop: int) -> tuple[int, Any, list[bytes]]:
-        length, head, items = await self._together(
+        length, head, items = await self.demand(
             [("LLEN", name), ("LINDEX", name, 0), ("LRANGE", name, start, stop)], at_once=True
         )
         return length, head, items
 
-    async def _together(
-        self, commands: Sequence[tuple[Any, ...]], *, at_once: bool = False, failing_is: Any = ...
-    ) -> list[Any]:
-        """Send commands in one go; `at_once` makes them one transaction where that is allowed."""
-        if not commands:
-            return []
+    async def _send(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        packed = b"".join([hiredis.pack_command(tuple(map(_to_raw, command))) for command in commands])
+        pool = self._client.connection_pool
+        connection = await pool.get_connection()  # type: ignore[no-untyped-call]
+        answers: list[Any] = []
         try:
-            async with self._client.pipeline(transaction=at_once and self._may_multi) as pipeline:
-                for command in commands:
-                    pipeline.execute_command(*command)
-                answers = await pipeline.execute(raise_on_error=failing_is is ...)
-        except NoPermissionError:
-            if not (at_once and self._may_multi):
-                raise
-            self._may_multi = False
-            return await self._together(commands, failing_is=failing_is)
-        return [failing_is if isinstance(each, RedisError) else each for each in answers]
+            await connection.send_packed_command(packed)
+            while len(answers) < len(commands):
+                # One limit for a page of answers: setting it up takes longer than reading one.
+                async with asyncio.timeout(_LIMIT_S):
+                    n_page = min(_PAGE, len(commands) - len(answers))
+                    answers += [await _answer(connection) for _ in range(n_page)]
+            if commands[-1] == ("EXEC",) and isinstance(answers[-1], NoPermissionError):
+                # Still within MULTI: the next command would only be queued.
+                await connection.disconnect(nowait=True)
+        except BaseException:
+            # What is still on its way would be taken for the answer to the next command.
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await pool.release(connection)
+        return answers
 
     @contextlib.asynccontextmanager
     async def _asking(self) -> AsyncIterator[None]:
         try:
             yield
+        except UnreachableError:  # said already, by a call within this one
+            raise
         except (AuthenticationError, NoPermissionError) as exc:
             raise UnreachableError(f"Redis at {self.shown_url} does not let us in: {exc}.") from exc
         except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as exc:
@@ -211,6 +266,14 @@ async def _on_connect(connection: Connection) -> None:
         await connection.read_response()
 
 
+async def _answer(connection: Connection) -> Any:
+    """Return the next answer, an error as a value; inf switches off the limit that each read has."""
+    try:
+        return await connection.read_response(disable_decoding=True, timeout=math.inf)
+    except ResponseError as exc:
+        return exc
+
+
 def _state_commands(name: str, kind: str) -> list[tuple[Any, ...]]:
     if kind == "list":
         return [("LLEN", name), ("LINDEX", name, 0)]
@@ -219,5 +282,10 @@ def _state_commands(name: str, kind: str) -> list[tuple[Any, ...]]:
     return []
 
 
+def _to_raw(part: Any) -> Any:
+    return part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part
+
+
 def _to_name(raw: bytes | str) -> str:
-    return raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else raw
+    # A name that is not UTF-8 goes back to the server as the same bytes.
+    return raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else raw

@@ -16,6 +16,7 @@ import orjson
 import pandas as pd
 import zstandard
 
+from secnb.frames.keynames import bare
 from secnb.frames.typed import to_frame
 from secnb.schema import MESSAGES, QUEUE_FIELDS
 
@@ -23,6 +24,7 @@ _COMPRESSED = b"Z:"
 _MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 # orjson turns an integer beyond 64 bits into a float without an error.
 _LONG_NUMBER = re.compile(rb"\d{19}")
+_NUMBER = re.compile(r"\s*[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?\s*")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 # Seconds since 1970 in this range are 2001 to 2286; anything else is no time of a deployment.
 _EPOCH_S = (1e9, 1e10)
@@ -67,6 +69,19 @@ def decode_message(raw: bytes, *, needed: Sequence[str] = ()) -> Decoded:
         return Decoded(value, f"a JSON object was expected, got {_kind(value)}")
     missing = [name for name in needed if value.get(name) in (None, "")]
     return Decoded(value, f"no {' and no '.join(missing)}" if missing else None)
+
+
+def decode_value(raw: bytes) -> Decoded:
+    """Return what is in the value of a plain key: JSON, encoded once or twice, else the text itself."""
+    try:
+        value = _loads(_unpacked(raw))
+        return Decoded(_decoded_again(value) if isinstance(value, str) else value, None)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return Decoded(raw.decode("utf-8"), None)
+    except UnicodeDecodeError as exc:
+        return Decoded(None, f"not UTF-8 text (byte {raw[exc.start]:#04x} at {exc.start})")
 
 
 def _unpacked(raw: bytes) -> bytes:
@@ -131,10 +146,13 @@ def read_time(value: Any, timezone: tzinfo) -> datetime | None:
     Understood are ISO 8601 text (naive text in `timezone`), and seconds since 1970 as number or text.
     """
     if isinstance(value, str):
+        if _NUMBER.fullmatch(value):
+            # Some numbers would pass for dates: 1701123112123 for an evening of 1701.
+            return _from_epoch(value)
         try:
             stamp = datetime.fromisoformat(value)
         except ValueError:
-            return _from_epoch(value)
+            return None
         try:
             return (stamp if stamp.tzinfo else stamp.replace(tzinfo=timezone)).astimezone(UTC)
         except (OverflowError, ValueError):
@@ -186,12 +204,25 @@ def to_messages(
     timezone : tzinfo
         The zone of naive times in messages.
     """
-    needed = QUEUE_FIELDS.get(_bare(queue), ())
+    needed = needed_fields(queue)
     decoded = [decode_message(raw, needed=needed) for raw in raws]
     stamps = [enqueued_at(each.payload, timezone) for each in decoded]
+    return message_frame(raws, decoded, stamps, positions=positions, now=now, entry_ids=entry_ids)
+
+
+def message_frame(
+    raws: Sequence[bytes],
+    decoded: Sequence[Decoded],
+    stamps: Sequence[datetime | None],
+    *,
+    positions: Sequence[int],
+    now: datetime,
+    entry_ids: Sequence[str | bytes] | None = None,
+) -> pd.DataFrame:
+    """Return one row per decoded message with the columns of `secnb.schema.MESSAGES`."""
     ages = [None if stamp is None else (now - stamp).total_seconds() for stamp in stamps]
     errors = [_with_age(each.error, age) for each, age in zip(decoded, ages, strict=True)]
-    jobs = [_job(each.payload) for each in decoded]
+    jobs = [work_of(each.payload) for each in decoded]
     return to_frame(
         {
             "pos": positions,
@@ -202,13 +233,18 @@ def to_messages(
             "size_bytes": [len(raw) for raw in raws],
             "enqueued_at": stamps,
             "age_s": [None if age is None or age < 0 else age for age in ages],
-            "camera_id": [_field(job, "camera_id") for job in jobs],
-            "batch_id": [_field(job, "batch_id") for job in jobs],
-            "file_path": [_field(job, "file_path") for job in jobs],
+            "camera_id": [plain_field(job, "camera_id") for job in jobs],
+            "batch_id": [plain_field(job, "batch_id") for job in jobs],
+            "file_path": [plain_field(job, "file_path") for job in jobs],
             "payload": [each.payload for each in decoded],
         },
         MESSAGES,
     )
+
+
+def needed_fields(queue: str) -> tuple[str, ...]:
+    """Return the fields that a message of the queue cannot do without, whatever form its key has."""
+    return QUEUE_FIELDS.get(bare(queue), ())
 
 
 def _with_age(error: str | None, age_s: float | None) -> str | None:
@@ -218,12 +254,7 @@ def _with_age(error: str | None, age_s: float | None) -> str | None:
     return f"{error}; {ahead}" if error else ahead
 
 
-def _bare(queue: str) -> str:
-    """Return the name without the prefix that some generations put before it."""
-    return queue.partition(":queue:")[2] or queue
-
-
-def _job(payload: Any) -> Mapping[str, Any]:
+def work_of(payload: Any) -> Mapping[str, Any]:
     """Return the work that a message is about; a dead letter holds it inside."""
     if not isinstance(payload, dict):
         return {}
@@ -231,6 +262,7 @@ def _job(payload: Any) -> Mapping[str, Any]:
     return inner if isinstance(inner, dict) else payload
 
 
-def _field(job: Mapping[str, Any], name: str) -> str | None:
+def plain_field(job: Mapping[str, Any], name: str) -> str | None:
+    """Return a field of plain text; None where it is absent or holds something else."""
     value = job.get(name)
     return None if value is None or isinstance(value, dict | list) else str(value)

@@ -1,0 +1,77 @@
+"""Entries of a stream become messages: flat fields of text instead of one JSON object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from typing import Any
+
+import pandas as pd
+
+from secnb.core.redis_streams import Entry
+from secnb.frames.messages import (
+    Decoded,
+    decode_value,
+    enqueued_at,
+    message_frame,
+    needed_fields,
+    read_time,
+)
+
+
+def to_entry_messages(
+    entries: Sequence[Entry], *, stream: str, first_pos: int, now: datetime, timezone: tzinfo
+) -> pd.DataFrame:
+    """Return one row per entry with the columns of `secnb.schema.MESSAGES`; raw is `raw_entry`."""
+    needed = needed_fields(stream)
+    return message_frame(
+        [raw_entry(entry) for entry in entries],
+        [decode_entry(entry, needed=needed) for entry in entries],
+        [entry_at(entry, timezone) for entry in entries],
+        positions=range(first_pos, first_pos + len(entries)),
+        now=now,
+        entry_ids=[entry.id for entry in entries],
+    )
+
+
+def decode_entry(entry: Entry, *, needed: tuple[str, ...] = ()) -> Decoded:
+    """Return the fields of an entry as a dict of text; never raises on data.
+
+    ``detection_ids`` stays the JSON text that it is, but has to be a list.
+    """
+    payload: dict[str, Any] = {}
+    errors = []
+    for name, value in entry.fields:
+        shown = _shown(name)
+        if shown in payload:
+            errors.append(f"{shown} occurs twice")
+        payload[shown] = _shown(value)
+        try:
+            (name + value).decode("utf-8")
+        except UnicodeDecodeError as exc:
+            errors.append(f"{shown} is not UTF-8 text (byte {exc.object[exc.start]:#04x})")
+    if missing := [name for name in needed if not payload.get(name)]:
+        errors.append(f"no {' and no '.join(missing)}")
+    if "detection_ids" in payload and not isinstance(_decoded(payload["detection_ids"]), list):
+        errors.append("detection_ids is no JSON list")
+    return Decoded(payload, "; ".join(errors) or None)
+
+
+def raw_entry(entry: Entry) -> bytes:
+    """Return the fields as they were on the wire (an array of RESP), from which they can be had back."""
+    parts = [part for field in entry.fields for part in field]
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
+
+
+def entry_at(entry: Entry, timezone: tzinfo) -> datetime | None:
+    """Return when an entry was added: the server's own time in its id, else a time field."""
+    milliseconds = int(entry.id.partition(b"-")[0])
+    return read_time(milliseconds / 1000, timezone) or enqueued_at(decode_entry(entry).payload, timezone)
+
+
+def _shown(part: bytes) -> str:
+    return part.decode("utf-8", "backslashreplace")
+
+
+def _decoded(text: str) -> Any:
+    return decode_value(text.encode()).payload
