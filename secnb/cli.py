@@ -88,11 +88,11 @@ def sandbox(
 ) -> None:
     """Serve a sandbox with synthetic sample data, print its URLs, and end with Ctrl-C."""
     with _guarded(lambda: start_sandbox(seed=seed)) as sample:
-        typer.echo(f"DATABASE_URL={sample.database_url}\nREDIS_URL={sample.redis_url}")
-        typer.echo("Synthetic sample data. Ctrl-C ends it.", err=True)
         stopped = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopped.set())
+        typer.echo(f"DATABASE_URL={sample.database_url}\nREDIS_URL={sample.redis_url}")
+        typer.echo("Synthetic sample data. Ctrl-C ends it.", err=True)
         stopped.wait()
 
 
@@ -124,11 +124,17 @@ def _run_lab(folder: Path, environment: dict[str, str], arguments: list[str]) ->
     if hasattr(os, "geteuid") and os.geteuid() == 0 and "--allow-root" not in arguments:
         # In a container there often is no other user; JupyterLab asks for this to be said.
         command.append("--allow-root")
+    ended = threading.Event()
     # JupyterLab answers Ctrl-C itself and asks whether to end; we wait for what it decides.
-    child = subprocess.Popen(command, env=environment)
     signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    child = subprocess.Popen(command, env=environment)
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
-    return child.wait()
+    if ended.is_set():
+        # The signal came before there was a child to pass it on to.
+        child.terminate()
+    status = child.wait()
+    return status if status >= 0 else 128 - status
 
 
 def _guarded(start: Callable[[], Opened]) -> Opened:
