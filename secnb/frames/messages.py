@@ -16,7 +16,9 @@ import orjson
 import pandas as pd
 import zstandard
 
+from secnb.core.collector import collector_paused
 from secnb.frames.keynames import bare
+from secnb.frames.together import decode_pages
 from secnb.frames.typed import to_frame
 from secnb.schema import MESSAGES, QUEUE_FIELDS
 
@@ -67,8 +69,12 @@ def decode_message(raw: bytes, *, needed: Sequence[str] = ()) -> Decoded:
         return Decoded(None, str(exc) or type(exc).__name__)
     if not isinstance(value, dict):
         return Decoded(value, f"a JSON object was expected, got {_kind(value)}")
-    missing = [name for name in needed if value.get(name) in (None, "")]
-    return Decoded(value, f"no {' and no '.join(missing)}" if missing else None)
+    return _checked(value, needed)
+
+
+def _checked(payload: Mapping[str, Any], needed: Sequence[str]) -> Decoded:
+    missing = [name for name in needed if payload.get(name) in (None, "")]
+    return Decoded(payload, f"no {' and no '.join(missing)}" if missing else None)
 
 
 def decode_value(raw: bytes) -> Decoded:
@@ -204,10 +210,20 @@ def to_messages(
     timezone : tzinfo
         The zone of naive times in messages.
     """
-    needed = needed_fields(queue)
-    decoded = [decode_message(raw, needed=needed) for raw in raws]
-    stamps = [enqueued_at(each.payload, timezone) for each in decoded]
-    return message_frame(raws, decoded, stamps, positions=positions, now=now, entry_ids=entry_ids)
+    with collector_paused():
+        decoded = _decode_all(raws, needed=needed_fields(queue))
+        stamps = [enqueued_at(each.payload, timezone) for each in decoded]
+        return message_frame(raws, decoded, stamps, positions=positions, now=now, entry_ids=entry_ids)
+
+
+def _decode_all(raws: Sequence[bytes], *, needed: Sequence[str]) -> list[Decoded]:
+    decoded: list[Decoded] = []
+    for page, payloads in decode_pages(raws):
+        if payloads is None:
+            decoded += [decode_message(raw, needed=needed) for raw in page]
+        else:
+            decoded += [_checked(payload, needed) for payload in payloads]
+    return decoded
 
 
 def message_frame(
