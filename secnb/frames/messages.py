@@ -18,9 +18,10 @@ import zstandard
 
 from secnb.core.collector import collector_paused
 from secnb.frames.keynames import bare
+from secnb.frames.quick import kinds_of, quick_series
 from secnb.frames.together import decode_pages
-from secnb.frames.typed import to_frame
-from secnb.schema import MESSAGES, QUEUE_FIELDS
+from secnb.frames.typed import to_frame, to_times
+from secnb.schema import MESSAGES, QUEUE_FIELDS, TIME
 
 _COMPRESSED = b"Z:"
 _MAX_UNPACKED_BYTES = 64 * 1024 * 1024
@@ -30,6 +31,8 @@ _NUMBER = re.compile(r"\s*[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?\s*")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 # Seconds since 1970 in this range are 2001 to 2286; anything else is no time of a deployment.
 _EPOCH_S = (1e9, 1e10)
+# With seconds, to the microsecond, and either with an offset.
+_ISO_LENGTHS = {19, 26, 25, 32}
 _TIME_FIELDS = ("timestamp", "last_failed_at", "dlq_timestamp", "ended_at")
 
 
@@ -211,51 +214,99 @@ def to_messages(
         The zone of naive times in messages.
     """
     with collector_paused():
-        decoded = _decode_all(raws, needed=needed_fields(queue))
-        stamps = [enqueued_at(each.payload, timezone) for each in decoded]
-        return message_frame(raws, decoded, stamps, positions=positions, now=now, entry_ids=entry_ids)
+        payloads, errors = _decode_all(raws, needed=needed_fields(queue))
+        stamps = _all_enqueued_at(payloads, timezone)
+        return message_frame(
+            raws, payloads, errors, stamps, positions=positions, now=now, entry_ids=entry_ids
+        )
 
 
-def _decode_all(raws: Sequence[bytes], *, needed: Sequence[str]) -> list[Decoded]:
-    decoded: list[Decoded] = []
-    for page, payloads in decode_pages(raws):
-        if payloads is None:
-            decoded += [decode_message(raw, needed=needed) for raw in page]
+def _decode_all(raws: Sequence[bytes], *, needed: Sequence[str]) -> tuple[list[Any], list[str | None]]:
+    payloads: list[Any] = []
+    errors: list[str | None] = []
+    for page, found in decode_pages(raws):
+        if found is None:
+            decoded = [decode_message(raw, needed=needed) for raw in page]
+            payloads += [each.payload for each in decoded]
+            errors += [each.error for each in decoded]
         else:
-            decoded += [_checked(payload, needed) for payload in payloads]
-    return decoded
+            payloads += found
+            errors += _missing_fields(found, needed)
+    return payloads, errors
+
+
+def _missing_fields(payloads: Sequence[Mapping[str, Any]], needed: Sequence[str]) -> list[str | None]:
+    """Return what each message lacks; a page where all have everything is the ordinary case."""
+    for name in needed:
+        values = [payload.get(name) for payload in payloads]
+        if None in values or "" in values:
+            return [_checked(payload, needed).error for payload in payloads]
+    return [None] * len(payloads)
+
+
+def _all_enqueued_at(payloads: Sequence[Any], timezone: tzinfo) -> pd.Series[Any]:
+    """Return `enqueued_at` of all messages; those with a full ISO 8601 text are read together."""
+    texts: list[str | None] = [None] * len(payloads)
+    if str(timezone) == "UTC":
+        texts = [_full_time(payload) for payload in payloads]
+    stamps = quick_series(texts, TIME, kinds_of(texts))
+    if stamps is None:
+        return to_times([enqueued_at(payload, timezone) for payload in payloads])
+    odd = {row: enqueued_at(payloads[row], timezone) for row, text in enumerate(texts) if text is None}
+    found = {row: stamp for row, stamp in odd.items() if stamp is not None}
+    if found:
+        stamps.loc[list(found)] = to_times(list(found.values())).array
+    return stamps
+
+
+def _full_time(payload: Any) -> str | None:
+    """Return the time of a message if it is text to the second; digits alone and weeks are not."""
+    text = payload.get(_TIME_FIELDS[0]) if type(payload) is dict else None
+    if type(text) is str and len(text) in _ISO_LENGTHS and text[4] == text[7] == "-" and text[13] == ":":
+        return text
+    return None
 
 
 def message_frame(
     raws: Sequence[bytes],
-    decoded: Sequence[Decoded],
-    stamps: Sequence[datetime | None],
+    payloads: Sequence[Any],
+    errors: Sequence[str | None],
+    stamps: pd.Series[Any],
     *,
     positions: Sequence[int],
     now: datetime,
     entry_ids: Sequence[str | bytes] | None = None,
 ) -> pd.DataFrame:
     """Return one row per decoded message with the columns of `secnb.schema.MESSAGES`."""
-    ages = [None if stamp is None else (now - stamp).total_seconds() for stamp in stamps]
-    errors = [_with_age(each.error, age) for each, age in zip(decoded, ages, strict=True)]
-    jobs = [work_of(each.payload) for each in decoded]
-    return to_frame(
+    ages = (pd.Timestamp(now) - stamps).dt.total_seconds()
+    is_sound = [error is None for error in errors]
+    errors = list(errors)
+    for row in ages.index[ages < 0]:
+        errors[row] = _with_age(errors[row], ages[row])
+    jobs = [work_of(payload) for payload in payloads]
+    frame = to_frame(
         {
             "pos": positions,
             "entry_id": entry_ids if entry_ids is not None else [None] * len(raws),
-            "ok": [each.error is None for each in decoded],
             "error": errors,
             "raw": raws,
-            "size_bytes": [len(raw) for raw in raws],
-            "enqueued_at": stamps,
-            "age_s": [None if age is None or age < 0 else age for age in ages],
-            "camera_id": [plain_field(job, "camera_id") for job in jobs],
-            "batch_id": [plain_field(job, "batch_id") for job in jobs],
-            "file_path": [plain_field(job, "file_path") for job in jobs],
-            "payload": [each.payload for each in decoded],
+            "size_bytes": list(map(len, raws)),
+            "camera_id": _plain_fields(jobs, "camera_id"),
+            "batch_id": _plain_fields(jobs, "batch_id"),
+            "file_path": _plain_fields(jobs, "file_path"),
+            "payload": payloads,
         },
         MESSAGES,
     )
+    frame["ok"] = pd.array(is_sound, dtype="boolean")
+    frame["enqueued_at"] = stamps
+    frame["age_s"] = ages.where(ages >= 0)
+    return frame
+
+
+def _plain_fields(jobs: Sequence[Mapping[str, Any]], name: str) -> list[str | None]:
+    values = [job.get(name) for job in jobs]
+    return values if kinds_of(values) <= {str} else [plain_field(job, name) for job in jobs]
 
 
 def needed_fields(queue: str) -> tuple[str, ...]:
@@ -263,9 +314,7 @@ def needed_fields(queue: str) -> tuple[str, ...]:
     return QUEUE_FIELDS.get(bare(queue), ())
 
 
-def _with_age(error: str | None, age_s: float | None) -> str | None:
-    if age_s is None or age_s >= 0:
-        return error
+def _with_age(error: str | None, age_s: float) -> str:
     ahead = f"its time is {-age_s:,.0f} s ahead of the server: is the time zone of the deployment known?"
     return f"{error}; {ahead}" if error else ahead
 

@@ -17,6 +17,7 @@ from secnb.frames.messages import (
     needed_fields,
     read_time,
 )
+from secnb.frames.typed import to_times
 
 
 def to_entry_messages(
@@ -24,10 +25,12 @@ def to_entry_messages(
 ) -> pd.DataFrame:
     """Return one row per entry with the columns of `secnb.schema.MESSAGES`; raw is `raw_entry`."""
     needed = needed_fields(stream)
+    decoded = [decode_entry(entry, needed=needed) for entry in entries]
     return message_frame(
         [raw_entry(entry) for entry in entries],
-        [decode_entry(entry, needed=needed) for entry in entries],
-        [entry_at(entry, timezone) for entry in entries],
+        [each.payload for each in decoded],
+        [each.error for each in decoded],
+        to_times([entry_at(entry, timezone) for entry in entries]),
         positions=range(first_pos, first_pos + len(entries)),
         now=now,
         entry_ids=[entry.id for entry in entries],

@@ -14,16 +14,25 @@ from typing import Any
 import orjson
 
 _PAGE = 500
+_SMALL = 8
 _DIGITS_TO_ZERO = bytes(48 if 48 <= byte <= 57 else 32 for byte in range(256))
 # orjson turns an integer beyond 64 bits into a float without an error; none is shorter than this.
 _LONG_NUMBER = b"0" * 19
 
 
 def decode_pages(raws: Sequence[bytes]) -> Iterator[tuple[Sequence[bytes], list[dict[str, Any]] | None]]:
-    """Yield page by page the messages, and their payloads where all of them are ordinary objects."""
-    for start in range(0, len(raws), _PAGE):
-        page = raws[start : start + _PAGE]
-        yield page, _decode_together(page)
+    """Yield the messages page by page, and their payloads where all of them are ordinary objects.
+
+    A page that holds something else is halved until it is small or whole.
+    """
+    waiting = [raws[start : start + _PAGE] for start in range(0, len(raws), _PAGE)][::-1]
+    while waiting:
+        page = waiting.pop()
+        payloads = _decode_together(page)
+        if payloads is None and len(page) > _SMALL:
+            waiting += [page[len(page) // 2 :], page[: len(page) // 2]]
+        else:
+            yield page, payloads
 
 
 def _decode_together(page: Sequence[bytes]) -> list[dict[str, Any]] | None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from zoneinfo import ZoneInfo
 
+import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secnb.frames.messages import decode_message
+from secnb.frames.messages import _all_enqueued_at, decode_message, enqueued_at
 from secnb.frames.together import decode_pages
+from secnb.frames.typed import to_times
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -41,3 +44,23 @@ def test_ordinary_pages_are_decoded_together():
 def test_one_odd_message_sends_its_page_the_tolerant_way(raw):
     """Long numbers too, which the parser would round without a word."""
     assert [payloads for _, payloads in decode_pages([b"{}", raw])] == [None]
+
+
+def mutated(parts: tuple[int, str]) -> str:
+    place, character = parts
+    text = "2026-03-14T20:15:16.123456+01:00"
+    return text[:place] + character + text[place + 1 :]
+
+
+TIMES = st.tuples(st.integers(0, 31), st.characters(codec="ascii")).map(mutated)
+CUT = st.tuples(TIMES, st.sampled_from([10, 16, 19, 25, 26, 32])).map(lambda each: each[0][: each[1]])
+
+
+@settings(max_examples=500)
+@given(st.lists(CUT, min_size=1, max_size=4))
+def test_times_read_together_equal_times_read_one_by_one(texts):
+    """Also where one of them is no time, or one that only one of the two parsers takes."""
+    payloads = [{"timestamp": text} for text in texts]
+    together = _all_enqueued_at(payloads, ZoneInfo("UTC"))
+    alone = to_times([enqueued_at(payload, ZoneInfo("UTC")) for payload in payloads])
+    pd.testing.assert_series_equal(together, alone)
