@@ -7,6 +7,7 @@ comes with it.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from secnb.sample import sandbox as sandbox
     from secnb.view.panels import Panel as Panel
     from secnb.view.panels import panel as panel
+    from secnb.view.pipelines import plot_pipeline as plot_pipeline
 
 __version__ = "0.1.0"
 
@@ -33,6 +35,7 @@ _HOMES = {
     "ThresholdSweep": "secnb.analysis.counting",
     "connect": "secnb.deployment",
     "panel": "secnb.view.panels",
+    "plot_pipeline": "secnb.view.pipelines",
     "read_mot": "secnb.frames.mot",
     "sandbox": "secnb.sample",
     "sweep": "secnb.analysis.counting",
@@ -47,6 +50,7 @@ __all__ = [
     "ThresholdSweep",
     "connect",
     "panel",
+    "plot_pipeline",
     "read_mot",
     "sandbox",
     "sweep",
@@ -54,6 +58,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    # %autoreload empties a module that changed, submodules included.
+    if (submodule := sys.modules.get(f"{__name__}.{name}")) is not None:
+        return submodule
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOMES[name]), name)

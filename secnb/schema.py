@@ -82,6 +82,85 @@ QUEUES: Final[Mapping[str, str]] = {
     "n_consumers": "Int64",
     "n_dead_letters": "Int64",
 }
+QUEUE_RATES: Final[Mapping[str, str]] = {
+    "in_per_s": "float64",
+    "out_per_s": "float64",
+}
+KEYS: Final[Mapping[str, str]] = {
+    "key": "str",
+    "type": "str",
+    "ttl_s": "float64",
+    "size_bytes": "Int64",
+    "encoding": "str",
+}
+CACHE: Final[Mapping[str, str]] = {
+    "key": "str",
+    "type": "str",
+    "ttl_s": "float64",
+    "ok": "boolean",
+    "error": "str",
+    "value": "object",
+    "raw": "object",
+    "size_bytes": "Int64",
+}
+OPEN_BATCHES: Final[Mapping[str, str]] = {
+    "camera_id": "str",
+    "batch_id": "str",
+    "started_at": TIME,
+    "age_s": "float64",
+    "idle_s": "float64",
+    "n_detections": "Int64",
+    "closes_in_s": "float64",
+    "is_closing": "boolean",
+    "error": "str",
+}
+DEAD_LETTERS: Final[Mapping[str, str]] = {
+    # The queue that the item was for; the column key says where the letter lies.
+    "queue": "str",
+    "ok": "boolean",
+    "error": "str",
+    "error_type": "str",
+    "n_attempts": "Int64",
+    "first_failed_at": TIME,
+    "last_failed_at": TIME,
+    "camera_id": "str",
+    "batch_id": "str",
+    "file_path": "str",
+    "original": "object",
+    "raw": "object",
+    "key": "str",
+    "pos": "Int64",
+    "entry_id": "str",
+}
+PUBLISHED: Final[Mapping[str, str]] = {
+    "received_at": TIME,
+    "channel": "str",
+    "type": "str",
+    "event_id": "Int64",
+    "batch_id": "str",
+    "camera_id": "str",
+    "risk_score": "Int64",
+    "risk_level": "str",
+    "ok": "boolean",
+    "error": "str",
+    "raw": "object",
+    "payload": "object",
+}
+PIPELINE: Final[Mapping[str, str]] = {
+    "stage": "str",
+    "status": "str",
+    "depth": "Int64",
+    "oldest_at": TIME,
+    "oldest_age_s": "float64",
+    "out_per_hour": "float64",
+    "last_at": TIME,
+    "freshness_s": "float64",
+    "n_dead_letters": "Int64",
+    "why": "str",
+}
+STAGES: Final = ("detection_queue", "detector", "batching", "analysis_queue", "reasoner", "storage")
+"""The stages of the pipeline, in the order in which an image passes them."""
+
 HEALTH: Final[Mapping[str, str]] = {
     "component": "str",
     "status": "str",
@@ -89,6 +168,13 @@ HEALTH: Final[Mapping[str, str]] = {
     "version": "str",
     "generation": "str",
     "detail": "str",
+}
+CALLS: Final[Mapping[str, str]] = {
+    "id": "Int64",
+    "call": "str",
+    "started_at": TIME,
+    "seconds": "float64",
+    "progress": "str",
 }
 SETTINGS: Final[Mapping[str, str]] = {
     "setting": "str",
@@ -128,10 +214,22 @@ SECRET_COLUMNS: Final = frozenset(
 QUEUE_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "detection_queue": ("camera_id", "file_path"),
     "analysis_queue": ("batch_id", "camera_id"),
+    "detections:stream": ("camera_id", "file_path"),
+    "analysis:stream": ("batch_id", "camera_id"),
     "dlq:detection_queue": ("original_job",),
     "dlq:analysis_queue": ("original_job",),
+    "dlq:overflow:detection_queue": ("original_queue", "data"),
+    "dlq:overflow:analysis_queue": ("original_queue", "data"),
+    "detections:stream:dlq": ("dlq_reason",),
+    "analysis:stream:dlq": ("dlq_reason",),
 }
 """The queues that always exist, with the fields that a message cannot do without."""
+
+KEY_PREFIX: Final = "hsi"
+"""What stands before ``:queue:<name>`` in the prefixed form of a queue's key, unless a setting says other."""
+
+DLQ_FIELDS: Final = ("original_message_id", "dlq_reason", "dlq_timestamp", "delivery_count")
+"""What a stream's dead letter has besides the fields of the original entry."""
 
 FAILED_SUMMARY: Final = "Analysis unavailable - LLM service error"
 """The summary of an event whose analysis failed; its score of 50 is not a score."""
@@ -188,6 +286,7 @@ TUNABLE: Final[Mapping[str, Setting]] = {
     "gpu_poll_interval_seconds": Setting("float", 5.0, 1, 60, unit="s"),
     "gpu_stats_history_minutes": Setting("int", 60, 1, 1440, unit="min"),
     "use_redis_streams": Setting("bool", None),
+    "redis_key_prefix": Setting("str", None),
     "camera_timezone": Setting("str", None),
 }
 """Tunable settings by name; the environment variable is the name in upper case."""

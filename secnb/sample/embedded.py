@@ -10,7 +10,9 @@ from types import TracebackType
 import pandas as pd
 
 from secnb.deployment import Deployment
+from secnb.errors import BadInputError
 from secnb.frames.records import as_utc
+from secnb.sample.incidents import find_incident
 from secnb.sample.server import RedisChild
 from secnb.sample.store import DATABASE_NAME, build, fill_redis
 from secnb.settings_file import SettingSources
@@ -74,7 +76,11 @@ class Sandbox(Deployment):
 
 
 def sandbox(
-    *, detections: pd.DataFrame | None = None, seed: int = 0, ends_at: datetime | str | None = None
+    *,
+    detections: pd.DataFrame | None = None,
+    seed: int = 0,
+    ends_at: datetime | str | None = None,
+    incident: str | None = None,
 ) -> Sandbox:
     """Return an embedded deployment: a SQLite file, a Redis of its own, and a history with known truth.
 
@@ -94,6 +100,11 @@ def sandbox(
     ends_at : datetime.datetime or str, optional
         When the synthetic history ends; naive values are taken as UTC. None for now. The whole days do not
         depend on its time of day.
+    incident : {"stuck_reasoner", "slow_detector", "poison", "silent_camera"}, optional
+        What goes wrong at the end of the synthetic history, to practise on: for two hours no batch has
+        been analysed; the detector is half an hour behind; a quarter of its messages cannot be read; one
+        camera has sent nothing for twelve hours. None for an ordinary day. Nothing runs in a sandbox, so
+        it stays as it is at its end, and `Deployment.pipeline` looks at it as of then.
 
     Returns
     -------
@@ -109,10 +120,16 @@ def sandbox(
     UnknownColumnError, BadInputError
         If the detections lack a column, or an argument is not allowed.
     """
+    staged = find_incident(incident)
+    if incident is not None and detections is not None:
+        raise BadInputError(
+            f"incident is {incident!r}, and there are detections. Allowed: one of the two.",
+            hint="an incident is staged in the synthetic history only.",
+        )
     moment = as_utc("ends_at", ends_at) or datetime.now(UTC)
     child = RedisChild()
     try:
-        records = build(child.folder, seed=seed, ends_at=moment, detections=detections)
+        records = build(child.folder, seed=seed, ends_at=moment, detections=detections, incident=staged)
         if detections is None:
             fill_redis(child.url, records, seed=seed)
         site = Sandbox(child)

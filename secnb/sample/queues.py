@@ -7,6 +7,7 @@ their own: each value of a plain key is JSON, even a string, and a batch's ids a
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -21,7 +22,6 @@ from secnb.sample.reasoning import Analysis
 from secnb.sample.records import Records, file_paths
 from secnb.sample.scenes import CAMERAS
 
-_N_QUEUED: Final = 40
 _BATCH_TTL_S: Final = 3600
 _DEDUPE_TTL_S: Final = 300
 _CACHE_TTL_S: Final = 300
@@ -72,24 +72,26 @@ def _queued(records: Records, *, seed: int) -> Iterator[tuple[str, str, datetime
 
     The queue has been growing: the further back, the longer an image has waited.
     """
-    luck = draws(seed, 0, len(CAMERAS) + 1).random((_N_QUEUED, 2))
+    sending = [name for name in CAMERAS if name != records.incident.silent_camera]
+    luck = draws(seed, 0, len(CAMERAS) + 1).random((records.incident.n_queued, 2))
     waited_s = np.cumsum(0.5 + 30 * luck[:, 0] ** 2)[::-1]
     for age_s, which in zip(waited_s.tolist(), luck[:, 1].tolist(), strict=True):
         at = records.ends_at - timedelta(seconds=age_s)
-        camera = int(which * len(CAMERAS))
+        camera = CAMERAS.index(sending[int(which * len(sending))])
         at_us = round(at.timestamp() * SECOND)
         yield CAMERAS[camera], file_paths(np.array([camera]), np.array([at_us]))[0], at
 
 
 def _images(records: Records, *, seed: int) -> Iterator[bytes]:
-    """Yield the items of ``detection_queue``, a poisoned one after every fifth."""
-    poison = list(POISON)
+    """Yield the items of ``detection_queue``, a poisoned one after every fifth on an ordinary day."""
+    incident = records.incident
+    poison = list(itertools.islice(itertools.cycle(POISON), incident.n_poison))
     for number, (camera_id, path, at) in enumerate(_queued(records, seed=seed), start=1):
         item = {"camera_id": camera_id, "file_path": path, "timestamp": _local(at)}
         if number % 3 == 0:
             item["file_hash"] = _sha256(path)
         yield json.dumps(item).encode()
-        if number % 5 == 0 and poison:
+        if number % incident.poison_after == 0 and poison:
             yield poison.pop(0).replace(b"AT", _local(at).encode())
 
 
@@ -128,6 +130,16 @@ def _dead_images(records: Records) -> Iterator[bytes]:
         path = f"/export/foscam/{camera_id}/unread-{number}.jpg"
         job = {"camera_id": camera_id, "file_path": path, "timestamp": _local(failed_at)}
         yield _dead_letter("detection_queue", job, error, attempts, failed_at)
+    yield from _rejected(records)
+
+
+def _rejected(records: Records) -> Iterator[bytes]:
+    """Yield images of one camera that nothing could read, five minutes apart."""
+    for number in range(records.incident.n_rejected, 0, -1):
+        failed_at = records.ends_at - timedelta(minutes=5 * number)
+        path = f"/export/foscam/garage/cut-off-{number}.jpg"
+        job = {"camera_id": "garage", "file_path": path, "timestamp": _local(failed_at)}
+        yield _dead_letter("detection_queue", job, "cannot identify image file", 3, failed_at)
 
 
 def _dead_batch(records: Records) -> bytes:

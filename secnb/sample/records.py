@@ -21,6 +21,7 @@ from secnb.sample.history import (
     frames_until,
     to_us,
 )
+from secnb.sample.incidents import ORDINARY, Incident
 from secnb.sample.reasoning import Analysis, Seen, analyses, event_row
 from secnb.sample.scenes import CAMERAS, KINDS, NEVER_SEEN
 
@@ -46,6 +47,7 @@ _NO_CONFIDENCE_BELOW = 0.0004
 _NO_TYPE_ABOVE = 0.9997
 _NO_THUMBNAIL_RATIO = 0.04
 _N_WAITING = 3
+_WAITING_US = 480 * SECOND
 _GPU_STEP_US = 300 * SECOND
 _GPU_MEMORY_BYTES = 24 * 2**30
 
@@ -67,15 +69,18 @@ class Records:
         Batches not closed yet, and closed ones that wait for their analysis.
     ends_at : datetime.datetime
         The end of the history, UTC.
+    incident : Incident
+        What of it shows in Redis.
     """
 
     tables: Mapping[str, tuple[tuple[str, ...], Rows]]
     open_batches: tuple[Analysis, ...]
     waiting: tuple[Analysis, ...]
     ends_at: datetime
+    incident: Incident = ORDINARY
 
 
-def synthetic(*, seed: int, ends_at: datetime) -> Records:
+def synthetic(*, seed: int, ends_at: datetime, incident: Incident = ORDINARY) -> Records:
     """Return the records of six cameras over 14 whole days and the running one.
 
     Parameters
@@ -84,6 +89,8 @@ def synthetic(*, seed: int, ends_at: datetime) -> Records:
         Not negative; equal seeds give equal records.
     ends_at : datetime.datetime
         Aware; nothing is later.
+    incident : Incident, optional
+        What went wrong in the end.
 
     Returns
     -------
@@ -100,12 +107,15 @@ def synthetic(*, seed: int, ends_at: datetime) -> Records:
         raise BadInputError(f"ends_at={ends_at.isoformat()} is not allowed. Allowed: years 1971 to 9998.")
     ends_us = to_us(ends_at)
     midnight_us = ends_us - ends_us % DAY_US
-    frames = frames_until(ends_us, seed=int(seed))
+    frames = _happened(frames_until(ends_us, seed=int(seed)), incident, ends_us)
     recorded = frames.take(frames.score >= RECORDED_FROM)
     seen = _seen(recorded)
     found = _analyses(recorded, seen, seed=int(seed), midnight_us=midnight_us, ends_us=ends_us)
     closed = [a for a in found if a.done_us is not None and not a.is_lost]
-    waiting = _waiting(closed, midnight_us)
+    waiting = _waiting(closed, ends_us)
+    if incident.reasoner_down_s:
+        stopped_us = ends_us - incident.reasoner_down_s * SECOND
+        waiting = [a for a in closed if (a.done_us or 0) > stopped_us and (a.batch.closed_us or 0) <= ends_us]
     kept_back = {a.batch_id for a in waiting}
     done = [a for a in closed if a.batch_id not in kept_back and (a.done_us or 0) <= ends_us]
     tables = {
@@ -115,7 +125,7 @@ def synthetic(*, seed: int, ends_at: datetime) -> Records:
         "gpu_stats": (_GPU_COLUMNS, _gpu_stats(int(seed), midnight_us, ends_us)),
         "secnb_truth": (TRUTH_COLUMNS, _truth(frames, seen)),
     }
-    return Records(tables, tuple(a for a in found if a.done_us is None), tuple(waiting), ends_at)
+    return Records(tables, tuple(a for a in found if a.done_us is None), _in_turn(waiting), ends_at, incident)
 
 
 def as_text(at_us: Sequence[int] | Ints) -> list[str]:
@@ -192,9 +202,31 @@ def _analyses(
     ]
 
 
-def _waiting(closed: list[Analysis], midnight_us: int) -> list[Analysis]:
-    """Return the batches closed last; those of earlier days are done, whenever the history ends."""
-    today = [a for a in closed if not a.is_fast_path and a.batch.started_us >= midnight_us]
+def _happened(frames: Frames, incident: Incident, ends_us: int) -> Frames:
+    """Return what reached the detector, and from when its images are."""
+    if incident.silent_camera:
+        since_us = ends_us - incident.silent_s * SECOND
+        is_lost = (frames.camera == CAMERAS.index(incident.silent_camera)) & (frames.at_us >= since_us)
+        frames = frames.take(~is_lost)
+    if incident.detector_lag_s:
+        # At half speed, what it replies to lies back half the time since it became slow.
+        behind_us = (frames.at_us - (ends_us - 2 * incident.detector_lag_s * SECOND)) // 2
+        frames.taken_us = np.minimum(frames.taken_us, frames.at_us - behind_us.clip(min=0))
+    return frames
+
+
+def _in_turn(waiting: list[Analysis]) -> tuple[Analysis, ...]:
+    """Return the batches that wait, the first closed first; the fast path queues nothing."""
+    queued = [a for a in waiting if not a.is_fast_path]
+    return tuple(sorted(queued, key=lambda a: (a.batch.closed_us or 0, a.batch_id)))
+
+
+def _waiting(closed: list[Analysis], ends_us: int) -> list[Analysis]:
+    """Return the batches closed last; those closed earlier are done, as on any ordinary day."""
+    midnight_us, since_us = ends_us - ends_us % DAY_US, ends_us - _WAITING_US
+    late = [a for a in closed if not a.is_fast_path and (a.batch.closed_us or 0) >= since_us]
+    # Earlier days do not depend on the time of day at which the history ends.
+    today = [a for a in late if a.batch.started_us >= midnight_us]
     return sorted(today, key=lambda a: a.batch.closed_us or 0)[-_N_WAITING:]
 
 

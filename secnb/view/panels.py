@@ -22,7 +22,7 @@ from secnb.view.readings import caption, headline
 from secnb.view.sliders import Slider, slider_over
 
 MIME: Final = "application/vnd.vegalite.v5+json"
-_SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v5.json"
+SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v5.json"
 _CAPTION_CHARACTERS: Final = 96
 
 
@@ -97,9 +97,9 @@ def panel(sweep: ThresholdSweep) -> Panel:
     parts = [headline(axes), *([rates(axes)] if axes.has_labels else []), fires(axes), caption(n_lines)]
     title = f"{sweep.truth} against {sweep.score}, {sweep.n_units} units"
     spec: Spec = {
-        "$schema": _SCHEMA,
+        "$schema": SCHEMA,
         "description": f"Threshold panel: {title}",
-        "usermeta": _EMBED,
+        "usermeta": EMBED,
         "background": "transparent",
         "config": config(),
         "params": _params(sweep, slider),
@@ -113,7 +113,7 @@ def panel(sweep: ThresholdSweep) -> Panel:
 
 # SVG keeps the numbers as text, for screen readers and for selecting. The menu of an output offers to
 # save the picture, but not the online editor, which would send the data away.
-_EMBED: Final[Spec] = {
+EMBED: Final[Spec] = {
     "embedOptions": {
         "renderer": "svg",
         "actions": {"export": True, "source": False, "compiled": False, "editor": False},

@@ -90,7 +90,8 @@ def test_its_database_is_in_wal_mode_and_whole(site: Sandbox):
 
 def test_its_queues_are_full(client: redis.Redis):
     assert client.llen("detection_queue") == 48
-    assert client.llen("analysis_queue") == 4
+    # Batches closed within the last minutes, and one message that is no batch.
+    assert 2 <= client.llen("analysis_queue") <= 4
     assert client.llen("dlq:detection_queue") == 3
     assert client.llen("dlq:analysis_queue") == 1
 

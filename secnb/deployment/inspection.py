@@ -1,0 +1,143 @@
+"""The deployment as a pipeline: what waits at each stage, and where it is stuck."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping
+from numbers import Integral
+from typing import Any
+
+import pandas as pd
+
+from secnb import schema
+from secnb.bridge import two_faced
+from secnb.core.reader import DatabaseReader
+from secnb.deployment.held import Held
+from secnb.deployment.overview import SERVICES
+from secnb.errors import BadInputError, SecnbError
+from secnb.frames.batches import Limits
+from secnb.frames.pictures import Image, read_detection, read_image
+from secnb.frames.pipeline import Parts, read_pipeline
+from secnb.frames.typed import to_times
+from secnb.view.pictures import Picture
+
+_CAMERA_ROOT = "/export/foscam"
+
+
+class InspectionHelpers(Held):
+    """The helpers that look at all stages at once."""
+
+    @two_faced
+    async def pipeline(self) -> pd.DataFrame:
+        """Return one row per stage, in the order in which an image passes them, and where it is stuck.
+
+        A queue is judged by what waits in it, a worker (detector, reasoner) by what waits for it and by
+        what it has recorded lately. A part that is down is a row that says so, never an error. Nobody
+        records when an image without a detection was done, or when an event was written: rates are those
+        of the records, and the age of an event is that of its first detection. Where work has waited for
+        15 min and no record is younger than that, a worker is called stuck; a very slow one looks the
+        same in one look, and ``site.queues(watch_s=30)`` tells them apart.
+
+        Nothing runs in a sandbox. It is looked at as of the end of its history, and ``attrs`` says so.
+
+        Returns
+        -------
+        DataFrame
+            Columns stage, status, depth (messages or open batches), oldest_at, oldest_age_s,
+            out_per_hour (records of the last hour), last_at (when the newest came), freshness_s (since
+            then), n_dead_letters, why (in words). status is "ok"; "stuck"; "slow", where work has waited
+            for 10 min; "poisoned", where a fifth of the next 100 messages cannot be read; or "unknown".
+            NA is what cannot be known. ``attrs["summary"]`` says where the pipeline is stuck,
+            ``attrs["as_of"]`` since when ages count. `secnb.plot_pipeline` draws it.
+        """
+        self._check_open()
+        database: DatabaseReader | SecnbError
+        try:
+            database = self._db()
+        except SecnbError as exc:
+            database = exc
+        services = {name: self._sources.text(setting) or url for name, (setting, url) in SERVICES.items()}
+        names = ("batch_window_seconds", "batch_idle_timeout_seconds")
+        window_s, idle_s = (self._seconds(name) for name in names)
+        return await read_pipeline(
+            Parts(self._queue_reader(), database, services, Limits(window_s, idle_s), self._zone)
+        )
+
+    @two_faced
+    async def show(self, detection_id: int, *, embed: bool = False) -> Picture:
+        """Return the picture of one detection, with its box, label and confidence drawn over it.
+
+        What a cell shows is saved with its notebook, so by default the image is left out, and the box is
+        drawn into an empty frame; ``embed=True`` puts the image into the output, to be cleared before the
+        notebook is given away. An image that is missing, unreadable, too large (20 MiB) or of another
+        form, and a video, are said in words. Only JPEG and PNG files below the folder that the cameras
+        upload to (setting ``foscam_base_path``) are read, and no link leads out of it.
+
+        Parameters
+        ----------
+        detection_id : int
+            As in `detections`.
+        embed : bool, default False
+            Whether to read the image and put it into what the cell shows.
+
+        Returns
+        -------
+        Picture
+            Shows itself in a notebook.
+
+        Raises
+        ------
+        UnknownDetectionError
+            If there is none of that id.
+        BadInputError
+            If `detection_id` is no whole number.
+        UnreachableError
+            If the database does not answer.
+        """
+        if not isinstance(detection_id, Integral) or isinstance(detection_id, bool):
+            raise BadInputError(f"detection_id is {detection_id!r}. Allowed: a whole number.")
+        if not -(2**63) <= int(detection_id) < 2**63:
+            raise BadInputError(f"detection_id is {detection_id!r}. Allowed: a number of 64 bits.")
+        found = await read_detection(self._db(), int(detection_id))
+        image = Image(problem="the image is off; show(…, embed=True) puts it in")
+        if embed:
+            root = self._sources.folder / (self._sources.text("foscam_base_path") or _CAMERA_ROOT)
+            is_video = found["media_type"] == "video"
+            image = await asyncio.to_thread(
+                read_image, root, found["file_path"], folder=found["folder_path"], is_video=is_video
+            )
+        return _picture(found, image)
+
+    def _seconds(self, name: str) -> float:
+        value = self._sources.value(name)
+        return float(schema.TUNABLE[name].default if value is None else value)  # type: ignore[arg-type]
+
+
+def _picture(found: Mapping[str, Any], image: Image) -> Picture:
+    kind = str(found["object_type"] or "no type")
+    confidence = found["confidence"]
+    label = kind if not isinstance(confidence, int | float) else f"{kind} {confidence:.2f}"
+    at = to_times([found["detected_at"]])[0]
+    when = "no time" if pd.isna(at) else f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    return Picture(
+        f"detection {found['id']}, {found['camera_id']}, {label}, {when}",
+        str(found["file_path"] or ""),
+        label,
+        _box(found),
+        "" if image.problem is None else f"No image: {image.problem}.",
+        image.mime,
+        (image.width, image.height) if image.content else (1920, 1080),
+        image.content,
+    )
+
+
+def _box(found: Mapping[str, Any]) -> tuple[float, float, float, float] | None:
+    """Return the box where it was recorded in full, and can be drawn."""
+    values = [found[name] for name in ("bbox_x", "bbox_y", "bbox_width", "bbox_height")]
+    # SQLite keeps whatever it was given, and a number can be of any size.
+    if not all(isinstance(each, int | float) and abs(each) < 1e6 for each in values):
+        return None
+    x, y, width, height = map(float, values)
+    is_usable = not any(map(math.isnan, (x, y, width, height))) and width >= 0 and height >= 0
+    return (x, y, width, height) if is_usable else None

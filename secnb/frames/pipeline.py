@@ -1,0 +1,203 @@
+"""The pipeline as one frame: every stage, what waits there, and where it is stuck."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, Final, TypeVar
+
+import pandas as pd
+
+from secnb.core.health import fetch_health
+from secnb.core.reader import DatabaseReader
+from secnb.core.redis_reader import RedisReader
+from secnb.errors import SecnbError
+from secnb.frames.batches import Limits, read_open_batches
+from secnb.frames.keynames import bare
+from secnb.frames.notes import note
+from secnb.frames.queues import read_messages, read_queues
+from secnb.frames.records import as_utc, read_end
+from secnb.frames.stages import (
+    Open,
+    Recorded,
+    Row,
+    Waiting,
+    batching_stage,
+    queue_stage,
+    storage_stage,
+    summary,
+    worker_stage,
+)
+from secnb.frames.typed import to_frame, to_times
+from secnb.schema import PIPELINE, STAGES
+
+_HEAD: Final = 100
+_TAIL: Final = 5
+# The names under which the work for a worker waits, by what one item is.
+_QUEUES: Final = {
+    "images": ("detection_queue", "detections:stream"),
+    "batches": ("analysis_queue", "analysis:stream"),
+}
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the pipeline is read from.
+
+    Attributes
+    ----------
+    redis : RedisReader
+    database : DatabaseReader or SecnbError
+        The error where there is no database to read.
+    services : mapping of str to str
+        URLs of the detector and the reasoner.
+    limits : Limits
+        When batches close.
+    timezone : tzinfo
+        Of naive queue times.
+    """
+
+    redis: RedisReader
+    database: DatabaseReader | SecnbError
+    services: Mapping[str, str]
+    limits: Limits
+    timezone: tzinfo
+
+
+async def read_pipeline(parts: Parts) -> pd.DataFrame:
+    """Return one row per stage, in the order in which an image passes them; never raises on what is down."""
+    # A sandbox stands still, and is looked at as of the end of its history.
+    ends_at = await _or_error(_end(parts.database))
+    as_of = ends_at if isinstance(ends_at, datetime) else datetime.now(UTC)
+    queues, opened, detections, events, detector, reasoner = await asyncio.gather(
+        _or_error(read_queues(parts.redis, timezone=parts.timezone)),
+        _open(parts, as_of),
+        _recorded(parts.database, "detections", "detected_at", as_of),
+        _recorded(parts.database, "events", "started_at", as_of),
+        _service(parts.services["detector"]),
+        _service(parts.services["reasoner"]),
+    )
+    images, batches = [await _waiting(parts, queues, what) for what in _QUEUES]
+    stages = {
+        "detection_queue": queue_stage(images, as_of),
+        "detector": worker_stage(images, detections, detector, as_of),
+        "batching": batching_stage(opened, as_of),
+        "analysis_queue": queue_stage(batches, as_of),
+        "reasoner": worker_stage(batches, events, reasoner, as_of),
+        "storage": storage_stage({"detections": detections, "events": events}, as_of),
+    }
+    facts = {"as_of": as_of, "is_standing_still": ends_at is not None and as_of == ends_at}
+    return note(_frame(stages, as_of), summary=summary(stages), rows=len(stages), truncated=False, **facts)
+
+
+def _frame(stages: Mapping[str, Row], as_of: datetime) -> pd.DataFrame:
+    rows = [{"stage": name, **stages[name]} for name in STAGES]
+    for row in rows:
+        for age, stamp in (("oldest_age_s", "oldest_at"), ("freshness_s", "last_at")):
+            found = row.get(stamp)
+            row[age] = None if found is None else max(0.0, (as_of - found).total_seconds())
+    return to_frame({name: [row.get(name) for row in rows] for name in PIPELINE}, PIPELINE)
+
+
+async def _or_error(work: Coroutine[Any, Any, T]) -> T | SecnbError:
+    """Return what comes of the work, or why nothing does."""
+    try:
+        return await work
+    except SecnbError as exc:
+        return exc
+
+
+def _first_line(error: SecnbError) -> str:
+    return str(error).partition("\n")[0]
+
+
+async def _end(database: DatabaseReader | SecnbError) -> datetime | None:
+    return None if isinstance(database, SecnbError) else await read_end(database)
+
+
+async def _waiting(parts: Parts, queues: pd.DataFrame | SecnbError, what: str) -> Waiting:
+    """Return what waits under any of the names of one queue."""
+    if isinstance(queues, SecnbError):
+        return Waiting(what, error=_first_line(queues))
+    named = queues[[bare(name) in _QUEUES[what] for name in queues["queue"]]]
+    looks = [
+        await _or_error(_look(parts, name)) for name in named["queue"][named["type"].eq("list").fillna(False)]
+    ]
+    heads = [look for look in looks if not isinstance(look, SecnbError)]
+    streams = named[named["type"].eq("stream").fillna(False)]
+    oldest = [*(each.oldest_at for each in heads), *streams["oldest_at"].dropna()]
+    there = named[named["type"].notna()]
+    return Waiting(
+        what,
+        depth=_whole(there["backlog"]),
+        oldest_at=min((each for each in oldest if each is not None), default=None),
+        newest_at=max((each.newest_at for each in heads if each.newest_at is not None), default=None),
+        n_unreadable=sum(each.n_unreadable for each in heads),
+        n_looked=sum(each.n_looked for each in heads),
+        n_dead_letters=_whole(named["n_dead_letters"]),
+    )
+
+
+async def _look(parts: Parts, name: str) -> Waiting:
+    """Return what the first and last messages of a list say; the very first may be one without a time."""
+    head = await read_messages(parts.redis, name, n=_HEAD, side="head", timezone=parts.timezone)
+    tail = await read_messages(parts.redis, name, n=_TAIL, side="tail", timezone=parts.timezone)
+    return Waiting(
+        name,
+        oldest_at=_stamp(head["enqueued_at"].min()),
+        newest_at=_stamp(tail["enqueued_at"].max()),
+        n_unreadable=int((~head["ok"]).sum()),
+        n_looked=len(head),
+    )
+
+
+def _stamp(value: Any) -> datetime | None:
+    return None if pd.isna(value) else value.to_pydatetime(warn=False)
+
+
+def _whole(column: pd.Series[Any]) -> int | None:
+    """Return the sum, or None where a part of it is not known."""
+    return None if column.isna().any() else int(column.sum())
+
+
+async def _open(parts: Parts, as_of: datetime) -> Open:
+    frame = await _or_error(read_open_batches(parts.redis, parts.limits))
+    if isinstance(frame, SecnbError):
+        return Open(error=_first_line(frame))
+    # The reader counts from the server's own time.
+    since_s = (pd.Timestamp(frame.attrs["read_at"]) - as_of).total_seconds()
+    rows = zip(frame["camera_id"], frame["started_at"], frame["closes_in_s"], strict=True)
+    batches = tuple(
+        (str(camera), _stamp(start), None if pd.isna(left) else -(left + since_s))
+        for camera, start, left in rows
+    )
+    return Open(batches, n_broken=int(frame["error"].notna().sum()))
+
+
+async def _recorded(
+    database: DatabaseReader | SecnbError, table: str, column: str, as_of: datetime
+) -> Recorded:
+    nothing = Recorded(table)
+    if isinstance(database, SecnbError):
+        return replace(nothing, error=_first_line(database))
+    found = await _or_error(_count(database, table, column, as_of))
+    return replace(nothing, error=_first_line(found)) if isinstance(found, SecnbError) else found
+
+
+async def _count(database: DatabaseReader, table: str, column: str, as_of: datetime) -> Recorded:
+    newest = await database.fetch(f"SELECT max({column}) FROM {table}")  # noqa: S608 - names of our own
+    since: Any = as_utc("as_of", as_of - timedelta(hours=1))
+    bound = "CAST(:since AS timestamptz)"
+    if database.dialect == "sqlite":
+        bound, since = ":since", since.replace(tzinfo=None).isoformat(" ")
+    counting = f"SELECT count(*) FROM {table} WHERE {column} >= {bound}"  # noqa: S608
+    counted = await database.fetch(counting, {"since": since})
+    return Recorded(table, _stamp(to_times([newest.rows[0][0]])[0]), int(counted.rows[0][0]))
+
+
+async def _service(url: str) -> str | None:
+    answer = await fetch_health(url)
+    return None if answer.is_up else f"its service does not answer ({answer.detail})"
