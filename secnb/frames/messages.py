@@ -31,8 +31,8 @@ _NUMBER = re.compile(r"\s*[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?\s*")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 # Seconds since 1970 in this range are 2001 to 2286; anything else is no time of a deployment.
 _EPOCH_S = (1e9, 1e10)
-# With seconds, to the microsecond, and either with an offset.
-_ISO_LENGTHS = {19, 26, 25, 32}
+# What pandas and Python read alike: with seconds or microseconds, with an offset or without.
+_FULL_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{6})?(?:[+-]\d\d:\d\d)?", re.ASCII)
 _TIME_FIELDS = ("timestamp", "last_failed_at", "dlq_timestamp", "ended_at")
 
 
@@ -260,11 +260,9 @@ def _all_enqueued_at(payloads: Sequence[Any], timezone: tzinfo) -> pd.Series[Any
 
 
 def _full_time(payload: Any) -> str | None:
-    """Return the time of a message if it is text to the second; digits alone and weeks are not."""
+    """Return the time of a message if it is full ISO 8601 text; the rest is the matter of `read_time`."""
     text = payload.get(_TIME_FIELDS[0]) if type(payload) is dict else None
-    if type(text) is str and len(text) in _ISO_LENGTHS and text[4] == text[7] == "-" and text[13] == ":":
-        return text
-    return None
+    return text if type(text) is str and _FULL_TIME.fullmatch(text) else None
 
 
 def message_frame(

@@ -56,7 +56,7 @@ TIMES = st.tuples(st.integers(0, 31), st.characters(codec="ascii")).map(mutated)
 CUT = st.tuples(TIMES, st.sampled_from([10, 16, 19, 25, 26, 32])).map(lambda each: each[0][: each[1]])
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(st.lists(CUT, min_size=1, max_size=4))
 def test_times_read_together_equal_times_read_one_by_one(texts):
     """Also where one of them is no time, or one that only one of the two parsers takes."""
