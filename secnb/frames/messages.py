@@ -119,7 +119,7 @@ def _loads(raw: bytes) -> Any:
     except UnicodeDecodeError as exc:
         raise ValueError(f"not UTF-8 text (byte {raw[exc.start]:#04x} at {exc.start})") from exc
     except json.JSONDecodeError as exc:
-        raise ValueError(f"not JSON: {exc.msg} at {exc.pos}" if raw else "empty") from exc
+        raise ValueError(f"not JSON: {exc.msg.removesuffix(' at')} at {exc.pos}" if raw else "empty") from exc
 
 
 def _showable(value: Any) -> Any:
