@@ -37,7 +37,7 @@ $(VENV)/.lab: $(VENV)/.python pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml
-	@$(call install,lab$(comma)postgres$(comma)sandbox$(comma)dev)
+	@$(call install,lab$(comma)nested$(comma)postgres$(comma)sandbox$(comma)dev)
 	@touch $@ $(VENV)/.lab
 
 comma := ,

@@ -10,13 +10,16 @@
     │   └── PoolBusyError        in secnb.core.redis_wire; a redis-py ConnectionError too
     ├── ClosedError              (RuntimeError)       the deployment was closed
     ├── BridgeError              (RuntimeError)       a blocking call where it can only deadlock
+    ├── CallCancelledError                            site.cancel() stopped the call
     ├── ReadOnlyError            (PermissionError)    a statement would have changed the deployment
     ├── QueryError               (ValueError)         the database rejects the statement
     ├── QueryTimeoutError        (TimeoutError)       a query ran longer than its limit
-    ├── UnknownNameError         (LookupError)        no such queue, camera or column
+    ├── UnknownNameError         (LookupError)        no such queue, camera, column or running call
     │   ├── UnknownQueueError
     │   ├── UnknownCameraError
-    │   └── UnknownColumnError
+    │   ├── UnknownColumnError
+    │   ├── UnknownDetectionError
+    │   └── UnknownCallError
     ├── BadInputError            (ValueError)         an argument has a value that is not allowed
     └── MissingDependencyError   (ImportError)        an optional part is not installed
 
@@ -74,6 +77,10 @@ class BridgeError(SecnbError, RuntimeError):
     """A blocking call was made where it can only deadlock."""
 
 
+class CallCancelledError(SecnbError):
+    """``site.cancel()`` stopped the call."""
+
+
 class ReadOnlyError(SecnbError, PermissionError):
     """A statement would have changed the deployment; it was not run."""
 
@@ -102,7 +109,8 @@ class UnknownNameError(SecnbError, LookupError):
     """
 
     def __init__(self, kind: str, name: object, known: Iterable[str], *, hint: str | None = None) -> None:
-        names = sorted({str(k) for k in known})
+        # A name that is not UTF-8 could not be printed.
+        names = sorted({str(k).encode("utf-8", "backslashreplace").decode("utf-8") for k in known})
         near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
         shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
         if hint is None and near:
@@ -120,6 +128,14 @@ class UnknownCameraError(UnknownNameError):
 
 class UnknownColumnError(UnknownNameError):
     """There is no column of that name."""
+
+
+class UnknownDetectionError(UnknownNameError):
+    """There is no detection of that id."""
+
+
+class UnknownCallError(UnknownNameError):
+    """No call of that number runs."""
 
 
 class BadInputError(SecnbError, ValueError):

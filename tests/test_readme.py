@@ -83,6 +83,10 @@ def test_redis_user_of_the_readme_can_look_and_not_touch(start_redis_server):
     with secnb.connect(database_url="sqlite:///empty.db", redis_url=url) as site:
         assert site.queues().set_index("queue").loc["detection_queue", "length"] == 1
         assert site.peek("detection_queue")["ok"].all()
+        assert site.keys()["size_bytes"].notna().all()
+        for look in (site.cache, site.open_batches, site.dead_letters):
+            assert look().empty
+        assert site.tail("events", 0.1).empty
         assert (site.health().set_index("component").loc["redis", "status"]) == "up"
     with redis.Redis.from_url(url) as analyst, pytest.raises(redis.exceptions.NoPermissionError):
         analyst.lpop("detection_queue")

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Literal
 
-from secnb.core.url import sqlite_path
+from secnb.bridge import Bridge, NotebookBridge, bare, shared_bridge
+from secnb.core.url import HiddenURL, sqlite_path
+from secnb.deployment.inspection import InspectionHelpers
 from secnb.deployment.messages import MessageHelpers
 from secnb.deployment.overview import OverviewHelpers
 from secnb.deployment.records import RecordHelpers
-from secnb.errors import BadInputError, DegradedWarning
+from secnb.errors import BadInputError, DegradedWarning, SecnbError
 from secnb.settings_file import SettingSources, find_env_file
 
 _DATABASE_URL = "sqlite+aiosqlite:///./data/security.db"
 _REDIS_URL = "redis://localhost:6379/0"
 
 
-class Deployment(OverviewHelpers, MessageHelpers, RecordHelpers):
+class Deployment(OverviewHelpers, InspectionHelpers, MessageHelpers, RecordHelpers):
     """One deployment, looked at and never changed. Made by `connect`.
 
     Every helper has two faces: ``site.queues()`` blocks and returns the frame, ``await site.queues.aio()``
@@ -30,6 +33,7 @@ def connect(
     database_url: str | None = None,
     redis_url: str | None = None,
     timezone: str | None = None,
+    loop: Literal["background", "notebook"] = "background",
 ) -> Deployment:
     """Return the deployment that the environment describes; nothing in it is changed, nothing is created.
 
@@ -49,6 +53,12 @@ def connect(
     timezone : str, optional
         The zone of days and of naive queue times, such as ``"Europe/Berlin"``. None takes the setting
         ``camera_timezone``, else UTC.
+    loop : {"background", "notebook"}
+        Where the helpers run. ``"background"`` is an event loop in a thread of its own, and patches nothing.
+        ``"notebook"`` is the loop that the cell runs on, for code that has to share it; it needs the extra
+        ``nested``, and nest_asyncio2 then patches asyncio for the whole process, for good: tasks and
+        futures become the slower pure Python ones, ``asyncio.run`` is replaced, and while a call blocks,
+        other tasks of the kernel go on in the middle of it. That is why it is not the default.
 
     Returns
     -------
@@ -63,25 +73,57 @@ def connect(
         If neither the database nor Redis answers.
     SettingsError
         If a URL or the zone cannot be read.
+    BadInputError
+        If `env_file` is not there, or `loop` is not one of those above.
+    MissingDependencyError, BridgeError
+        If ``loop="notebook"`` lacks nest_asyncio2, or a running loop.
     """
+    # A Verbose traceback shows every argument and local variable on its way.
+    database_url, redis_url = _hidden(database_url), _hidden(redis_url)
+    try:
+        deployment = _connected(env_file, database_url, redis_url, timezone, _bridge(loop))
+    except SecnbError as exc:
+        raise bare(exc) from exc.__cause__
+    for name, failure in deployment._failures.items():
+        # Served without it; what needs it tries again and raises then.
+        warnings.warn(DegradedWarning(f"Serving without the {name}: {failure}"), stacklevel=2)
+    return deployment
+
+
+def _connected(
+    env_file: str | Path | None,
+    database_url: str | None,
+    redis_url: str | None,
+    timezone: str | None,
+    bridge: Bridge,
+) -> Deployment:
     sources = SettingSources(_env_file(env_file))
     zone = timezone or sources.value("camera_timezone") or "UTC"
-    found_url = database_url or sources.text("database_url")
+    # An empty variable, as compose files have them, names nothing.
+    found_url = database_url or _hidden(sources.text("database_url")) or None
     deployment = Deployment(
         database_url=_absolute(found_url or _DATABASE_URL, sources.folder),
-        redis_url=redis_url or sources.text("redis_url") or _REDIS_URL,
+        redis_url=redis_url or _hidden(sources.text("redis_url")) or _REDIS_URL,
         timezone=zone,
         sources=sources,
+        bridge=bridge,
     )
     try:
         deployment.bridge.run(deployment._open(needs_database=found_url is not None))
     except BaseException:
         deployment.close()
         raise
-    for name, failure in deployment._failures.items():
-        # Served without it; what needs it tries again and raises then.
-        warnings.warn(DegradedWarning(f"Serving without the {name}: {failure}"), stacklevel=2)
     return deployment
+
+
+def _hidden(url: str | None) -> str | None:
+    return HiddenURL(url) if isinstance(url, str) else url
+
+
+def _bridge(loop: str) -> Bridge:
+    if loop not in ("background", "notebook"):
+        raise BadInputError(f"loop is {loop!r}. Allowed: 'background' and 'notebook'.")
+    return shared_bridge() if loop == "background" else NotebookBridge()
 
 
 def _env_file(given: str | Path | None) -> Path | None:

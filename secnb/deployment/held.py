@@ -13,10 +13,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from secnb.bridge import Bridge, report, shared_bridge
 from secnb.core.reader import DatabaseReader
 from secnb.core.redis_reader import RedisReader
-from secnb.core.url import mask_url
+from secnb.core.url import HiddenURL, mask_url
 from secnb.errors import ClosedError, DatabaseNotFoundError, SecnbError, SettingsError, UnreachableError
 from secnb.frames.records import read_note
 from secnb.settings_file import SettingSources
+
+_CLOSE_S = 3.0
 
 
 class Held:
@@ -30,22 +32,33 @@ class Held:
         The zone of days and of naive queue times.
     sources : SettingSources
         Where its settings are written.
+    bridge : Bridge, optional
+        Where the work runs; None for the background loop of this process.
     """
 
-    def __init__(self, *, database_url: str, redis_url: str, timezone: str, sources: SettingSources) -> None:
+    def __init__(
+        self,
+        *,
+        database_url: str,
+        redis_url: str,
+        timezone: str,
+        sources: SettingSources,
+        bridge: Bridge | None = None,
+    ) -> None:
         try:
             self._zone = ZoneInfo(timezone)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as exc:
+        except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as exc:
             raise SettingsError(
                 f"timezone is {timezone!r}. Allowed: a name such as 'Europe/Berlin' or 'UTC'."
             ) from exc
         self.timezone = timezone
         self._sources = sources
-        self._bridge = shared_bridge()
+        self._bridge = bridge or shared_bridge()
         self._is_closed = False
         self._shown_urls = (mask_url(database_url), mask_url(redis_url))
         self._failures: dict[str, SecnbError] = {}
         self._redis = RedisReader(redis_url)
+        self._hidden_url = HiddenURL(database_url)
         self._database: DatabaseReader | None = None
         try:
             self._database = DatabaseReader(database_url)
@@ -56,7 +69,7 @@ class Held:
 
     @property
     def bridge(self) -> Bridge:
-        """The background event loop that the work runs on."""
+        """The event loop that the work runs on, in the background unless `connect` was told otherwise."""
         return self._bridge
 
     @property
@@ -65,7 +78,7 @@ class Held:
         return self._note
 
     def close(self) -> None:
-        """Close all connections; idempotent. Every later call raises `ClosedError`."""
+        """Close all connections; idempotent. Every later call, and each that runs, raises `ClosedError`."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -116,9 +129,13 @@ class Held:
             self._note = await read_note(self._db())
 
     async def _close(self) -> None:
-        await self._redis.close()
-        if self._database is not None:
-            await self._database.close()
+        await self._bridge.end_all(self, ClosedError("This deployment was closed while the call ran."))
+        # A server that is gone must not hold up the end of a kernel.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                await self._redis.close()
+                if self._database is not None:
+                    await self._database.close()
 
     def _check_open(self) -> None:
         if self._is_closed:
@@ -127,7 +144,8 @@ class Held:
     def _db(self) -> DatabaseReader:
         self._check_open()
         if self._database is None:
-            raise self._failures["database"]
+            # It may have come since.
+            self._database = DatabaseReader(self._hidden_url)
         return self._database
 
     def _queue_reader(self) -> RedisReader:
@@ -142,6 +160,7 @@ _open_deployments: weakref.WeakSet[Held] = weakref.WeakSet()
 def _close_all() -> None:
     """Let the interpreter end without open connections, and without waiting for what still runs."""
     for deployment in list(_open_deployments):
+        deployment.bridge.forsake_all(deployment)
         with contextlib.suppress(SecnbError, OSError):
             deployment.close()
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import pandas as pd
 
 from secnb import schema
 from secnb.bridge import two_faced
+from secnb.core.reader import DatabaseReader
 from secnb.deployment.held import Held
+from secnb.errors import SecnbError
 from secnb.frames.health import read_health
 from secnb.frames.notes import note
 from secnb.frames.typed import to_frame
 
-_SERVICES = {
+SERVICES = {
     "detector": ("rtdetr_url", "http://localhost:8001"),
     "reasoner": ("nemotron_url", "http://localhost:8002"),
 }
@@ -33,8 +37,45 @@ class OverviewHelpers(Held):
             Columns component, status ("up" or "down"), latency_ms, version, generation, detail.
         """
         self._check_open()
-        services = {name: self._sources.text(setting) or url for name, (setting, url) in _SERVICES.items()}
-        return await read_health(self._database or self._failures["database"], self._redis, services)
+        services = {name: self._sources.text(setting) or url for name, (setting, url) in SERVICES.items()}
+        database: DatabaseReader | SecnbError
+        try:
+            database = self._db()
+        except SecnbError as exc:
+            database = exc
+        return await read_health(database, self._redis, services)
+
+    def inflight(self) -> pd.DataFrame:
+        """Return one row per running call of this deployment, the oldest first; at once, from any thread.
+
+        A subshell answers while a cell is blocked, so the call that blocks it can be seen from there, and
+        stopped with `cancel`.
+
+        Returns
+        -------
+        DataFrame
+            Columns id, call (the name of the helper), started_at, seconds (since then), progress.
+        """
+        calls = self.bridge.running(self)
+        fields = {"call": "name"}
+        columns = {name: [getattr(each, fields.get(name, name)) for each in calls] for name in schema.CALLS}
+        return note(to_frame(columns, schema.CALLS), rows=len(calls))
+
+    def cancel(self, id: int) -> None:  # noqa: A002 - the column of inflight() that it is taken from
+        """Stop a running call, from any thread; whoever waits for it gets a `CallCancelledError`.
+
+        Parameters
+        ----------
+        id : int
+            As in `inflight`.
+
+        Raises
+        ------
+        UnknownCallError
+            If no such call runs, with those that do.
+        """
+        # An id out of the frame is a number of numpy's.
+        self.bridge.cancel(int(id) if isinstance(id, Integral) else id, self)
 
     @two_faced
     async def settings(self) -> pd.DataFrame:

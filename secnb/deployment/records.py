@@ -27,7 +27,7 @@ class RecordHelpers(Held):
 
         Columns detection_id, is_true and object_id; an object that was never recorded has detection_id NA.
         """
-        return self.bridge.run(read_truth(self._db()))
+        return self.bridge.run(read_truth(self._db()), owner=self)
 
     @two_faced
     async def sql(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,7 +27,9 @@ class Cell:
 
     text: str = ""
     error: str | None = None
+    traceback: str = ""
     result: str = ""
+    is_done: bool = False
     bundle: dict[str, Any] = field(default_factory=dict)
 
 
@@ -36,25 +39,51 @@ class Kernel:
     def __init__(self, manager: AsyncKernelManager, client: AsyncKernelClient) -> None:
         self.manager = manager
         self.client = client
+        # Cells may run at the same time, in a subshell; their messages come in one stream.
+        self._cells: defaultdict[str, Cell] = defaultdict(Cell)
 
     async def run(self, code: str, *, stop_when: str | None = None) -> Cell:
         """Execute one cell; with `stop_when`, Stop is pressed as soon as it prints that text."""
-        return await self.finish(self.client.execute(code), stop_when=stop_when)
+        request = self.client.execute(code)
+        if stop_when is not None:
+            await self.printed(request, stop_when)
+            await asyncio.sleep(0.5)
+            await self.manager.interrupt_kernel()
+        return await self.finish(request)
 
-    async def finish(self, request: str, *, stop_when: str | None = None) -> Cell:
+    async def printed(self, request: str, text: str) -> None:
+        """Wait until a request has printed a text, or is done."""
+        await self._read_until(lambda: text in self._cells[request].text or self._cells[request].is_done)
+
+    async def finish(self, request: str) -> Cell:
         """Return what a request that was sent prints and raises until it is done."""
-        cell = Cell()
+        await self._read_until(lambda: self._cells[request].is_done)
+        return self._cells.pop(request)
+
+    async def open_subshell(self) -> str:
+        """Return the id of a new subshell, as JupyterLab's subshell console has."""
+        message = self.client.session.msg("create_subshell_request")
+        self.client.control_channel.send(message)
         async with asyncio.timeout(LIMIT_S):
             while True:
+                reply = await self.client.control_channel.get_msg(timeout=LIMIT_S)
+                if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
+                    return str(reply["content"]["subshell_id"])
+
+    async def run_beside(self, subshell: str, code: str) -> Cell:
+        """Execute one cell in a subshell."""
+        content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
+        message = self.client.session.msg("execute_request", content)
+        message["header"]["subshell_id"] = subshell
+        self.client.shell_channel.send(message)
+        return await self.finish(message["header"]["msg_id"])
+
+    async def _read_until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(LIMIT_S):
+            while not holds():
                 message = await self.client.get_iopub_msg(timeout=LIMIT_S)
-                if message["parent_header"].get("msg_id") != request:
-                    continue
-                if take(message, cell):
-                    return cell
-                if stop_when is not None and stop_when in cell.text:
-                    stop_when = None
-                    await asyncio.sleep(0.5)
-                    await self.manager.interrupt_kernel()
+                cell = self._cells[message["parent_header"].get("msg_id", "")]
+                cell.is_done = take(message, cell)
 
 
 def take(message: dict[str, Any], cell: Cell) -> bool:
@@ -67,6 +96,7 @@ def take(message: dict[str, Any], cell: Cell) -> bool:
         cell.result = content["data"].get("text/plain", "")
     elif kind == "error":
         cell.error = f"{content['ename']}: {content['evalue']}"
+        cell.traceback = "\n".join(content["traceback"])
     return bool(kind == "status" and content["execution_state"] == "idle")
 
 

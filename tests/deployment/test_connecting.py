@@ -1,0 +1,42 @@
+"""Where the helpers of a deployment run."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import pytest
+
+import secnb
+from secnb.errors import BadInputError, BridgeError, MissingDependencyError
+
+
+def test_the_notebook_loop_needs_a_running_loop(database, redis_url):
+    """There is none in a script."""
+    with pytest.raises(BridgeError, match='loop="background" works anywhere'):
+        secnb.connect(database_url=f"sqlite:///{database}", redis_url=redis_url, loop="notebook")
+
+
+@pytest.mark.parametrize("loop", ["mine", "", None, asyncio])
+def test_other_loops_are_refused(loop):
+    """With the values that are allowed."""
+    with pytest.raises(BadInputError, match="Allowed: 'background' and 'notebook'"):
+        secnb.connect(loop=loop)
+
+
+async def test_the_notebook_loop_needs_its_extra(monkeypatch):
+    """The hint is the line that installs it."""
+    monkeypatch.setitem(sys.modules, "nest_asyncio2", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'secnb\[nested\]'"):
+        secnb.connect(loop="notebook")
+
+
+async def test_a_loop_that_cannot_be_patched_is_refused(monkeypatch):
+    """Such as that of uvloop."""
+
+    def refuse(loop):
+        raise ValueError(f"Can't patch loop of type {type(loop)}")
+
+    monkeypatch.setattr(pytest.importorskip("nest_asyncio2"), "apply", refuse)
+    with pytest.raises(BridgeError, match="Can't patch loop"):
+        secnb.connect(loop="notebook")
