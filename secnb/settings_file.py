@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from dotenv import dotenv_values
 
@@ -93,10 +93,10 @@ class SettingSources:
     @staticmethod
     def _found(name: str, layers: list[tuple[str, Mapping[str, str | None]]]) -> Iterator[tuple[str, str]]:
         for source, values in layers:
-            for key, value in values.items():
-                # pydantic-settings reads names in any case.
-                if key.lower() == name and value is not None:
-                    yield value, source
+            # pydantic-settings reads names in any case, and the last of them counts.
+            value = {key.lower(): value for key, value in values.items()}.get(name)
+            if value is not None:
+                yield value, source
 
 
 def find_env_file(start: Path) -> Path | None:
@@ -129,9 +129,9 @@ def read_value(setting: Setting, text: str) -> Any:
 def _parsed(setting: Setting, text: str) -> Any:
     try:
         if setting.kind == "float":
-            return float(text)
+            return float(text) if text.isascii() else _refuse(text)
         if setting.kind == "int":
-            return int(text)
+            return _whole(text)
         if setting.kind == "list":
             value = json.loads(text)
             if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
@@ -145,6 +145,15 @@ def _parsed(setting: Setting, text: str) -> Any:
             raise SettingsError(f"{text!r} is neither true nor false")
         return text.lower() in _TRUE
     return text
+
+
+def _whole(text: str) -> int:
+    """Return a whole number as pydantic reads it: 90.0 is one, digits of other scripts are not."""
+    return int(text.removesuffix(".0")) if text.isascii() and "_" not in text else _refuse(text)
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(text)
 
 
 def describe_range(setting: Setting) -> str:
@@ -185,7 +194,7 @@ def _reason(name: str, found: list[tuple[str, str]], *, has_default: bool) -> st
 
 def _read(file: Path) -> Mapping[str, str | None]:
     try:
-        return dotenv_values(file, interpolate=False) if file.is_file() else {}
+        return dotenv_values(file) if file.is_file() else {}
     except OSError:
         return {}
     except UnicodeDecodeError as exc:

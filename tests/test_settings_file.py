@@ -102,13 +102,14 @@ def test_names_are_read_in_any_case(env_file, monkeypatch, name):
         ("CAMERA_TIMEZONE='Europe/Berlin'", "Europe/Berlin"),
         ("CAMERA_TIMEZONE=Europe/Berlin # where it stands", "Europe/Berlin"),
         ("CAMERA_TIMEZONE='two words'", "two words"),
-        ("CAMERA_TIMEZONE=${HOME}/x", "${HOME}/x"),
+        ("HERE=Europe\nCAMERA_TIMEZONE=${HERE}/Berlin", "Europe/Berlin"),
+        ("camera_timezone=UTC\nCAMERA_TIMEZONE=Asia/Tokyo", "Asia/Tokyo"),
         ("CAMERA_TIMEZONE=", ""),
         ("\n\n# nothing\nCAMERA_TIMEZONE=UTC\r\nCAMERA_TIMEZONE=Asia/Tokyo", "Asia/Tokyo"),
     ],
 )
 def test_lines_of_a_file_are_read_as_the_service_reads_them(env_file, line, expected):
-    """Quotes, comments, spaces; a value is never expanded, and the last line of a name counts."""
+    """Quotes, comments, spaces; variables are expanded, and the last line of a name counts."""
     env_file.write_text(line, newline="")
     assert SettingSources(env_file).text("camera_timezone") == expected
 

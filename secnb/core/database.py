@@ -12,6 +12,7 @@ from sqlalchemy import NullPool, StaticPool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from secnb.core.config import Settings, get_settings
+from secnb.core.looplock import LoopLock
 from secnb.core.models import Base
 from secnb.core.url import connect_args, mask_url, parse_database_url, sqlite_path
 from secnb.errors import MissingDependencyError, NotInitializedError
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 _engine: AsyncEngine | None = None
 _async_session_factory: async_sessionmaker[AsyncSession] | None = None
 _loop: asyncio.AbstractEventLoop | None = None
+_init_lock = LoopLock()
 
 
 async def init_db() -> None:
@@ -46,6 +48,11 @@ async def init_db() -> None:
     MissingDependencyError
         The driver for PostgreSQL is not installed.
     """
+    async with _init_lock():
+        await _init()
+
+
+async def _init() -> None:
     global _engine, _async_session_factory, _loop
     engine = _make_engine(get_settings())
     try:

@@ -33,6 +33,16 @@ from secnb.errors import (
     UnreachableError,
 )
 
+try:
+    from asyncpg import InterfaceError, PostgresError
+
+    # What a cursor raises while it fetches comes past SQLAlchemy as it is.
+    _DRIVER_ERRORS: tuple[type[Exception], ...] = (PostgresError, InterfaceError)
+except ImportError:
+    _DRIVER_ERRORS = ()
+_ANSWERS: tuple[type[Exception], ...] = (DBAPIError, *_DRIVER_ERRORS)
+_ERRORS: tuple[type[Exception], ...] = (SQLAlchemyError, sqlite3.Error, OSError, *_DRIVER_ERRORS)
+
 _CONNECT_S = 3.0
 _COUNT_S = 2.0
 _INTERRUPT_TICK_S = 0.05
@@ -154,8 +164,8 @@ class DatabaseReader:
             If the database does not answer.
         """
         check_limits(limit, timeout_s)
-        if isinstance(query, str) and self.dialect == "postgresql":
-            check_reads(query)
+        if isinstance(query, str | TextClause) and self.dialect == "postgresql":
+            check_reads(str(query))
         job = _Job(query, params, to_statement(query, params, dialect=self.dialect), limit, timeout_s)
         try:
             async with asyncio.timeout(timeout_s) as limit_of_query:
@@ -169,7 +179,9 @@ class DatabaseReader:
                 f"The query was stopped after {timeout_s} s:\n{_shown(query)}",
                 hint="narrow it down, or pass timeout_s=.",
             ) from exc
-        except (SQLAlchemyError, sqlite3.Error, OSError) as exc:
+        except (OverflowError, UnicodeEncodeError) as exc:
+            raise QueryError(f"A value that goes out or comes in is beyond what can be: {exc}.") from exc
+        except _ERRORS as exc:
             if isinstance(exc, SecnbError):
                 raise
             # The driver's own words are the cause; the layers between tell an analyst nothing.
@@ -263,11 +275,14 @@ class DatabaseReader:
             return QueryError("A query is exactly one statement.", hint="run them one after the other.")
         if code in _BUSY_CODES:
             return UnreachableError(f"{self.shown_url} is locked by another process: {message}.")
-        if not isinstance(exc, DBAPIError) or code in _UNREADABLE_CODES or exc.connection_invalidated:
+        if "does not return rows" in message:
+            return QueryError("The query returns no rows.", hint="only statements that read are run.")
+        is_answer = isinstance(exc, _ANSWERS)
+        if not is_answer or code in _UNREADABLE_CODES or getattr(exc, "connection_invalidated", False):
             return UnreachableError(f"{self.shown_url} does not answer: {message}.")
         hint = None
         if "no such table" in message or code == "42P01":
-            hint = f"the tables are {', '.join(await self.fetch_tables())}."
+            hint = f"the tables are {', '.join(await self.fetch_tables()) or 'none'}."
         return QueryError(f"The database rejects the query: {message}.", hint=hint)
 
 
@@ -316,9 +331,10 @@ def check_limits(limit: int | None, timeout_s: float | None = None) -> None:
     BadInputError
         With the value seen and those allowed.
     """
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+    is_whole = isinstance(limit, int) and not isinstance(limit, bool)
+    if limit is not None and not (is_whole and 0 <= limit < 2**31):
         raise BadInputError(f"limit is {limit!r}. Allowed: a whole number from 0, or None for all rows.")
-    if timeout_s is not None and not timeout_s > 0:
+    if timeout_s is not None and not (isinstance(timeout_s, int | float) and timeout_s > 0):
         raise BadInputError(f"timeout_s is {timeout_s!r}. Allowed: seconds above 0, or None for no limit.")
 
 

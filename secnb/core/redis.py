@@ -8,28 +8,18 @@ import math
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from redis import exceptions as redis_errors
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.client import PubSub
 
 from secnb.core.config import get_settings
+from secnb.core.looplock import LoopLock
 from secnb.core.redis_wire import close_pool, connection_options, decode, encode, fetch_version, reported
 from secnb.core.url import mask_url
 from secnb.errors import BadInputError, NotInitializedError
 
 logger = logging.getLogger(__name__)
-
-
-class _LoopLock:
-    """One lock per event loop: an asyncio.Lock belongs to the loop that first waited on it."""
-
-    def __init__(self) -> None:
-        self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
-
-    def __call__(self) -> asyncio.Lock:
-        return self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
 
 
 class RedisClient:
@@ -79,7 +69,7 @@ class RedisClient:
         self._backoff_s = backoff_s
         self._command_timeout_s = command_timeout_s
         self._options = connection_options(self._url, command_timeout_s, pool_wait_s)
-        self._connect_lock = _LoopLock()
+        self._connect_lock = LoopLock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._commands: Redis | None = None
         self._channels: Redis | None = None
@@ -201,7 +191,7 @@ class RedisClient:
         redis.exceptions.TimeoutError
             The server did not answer, not even to say that there is nothing.
         """
-        if not 0 <= timeout < math.inf:
+        if not isinstance(timeout, int | float) or not 0 <= timeout < math.inf:
             raise BadInputError(f"timeout cannot be {timeout!r}; it is a number of seconds, 0 for ever.")
         with reported("BLPOP"):
             reply = await self._block("BLPOP", queue_name, timeout, wait_s=timeout)
@@ -342,7 +332,8 @@ class RedisClient:
         BadInputError
             The value can be written neither as a string nor as JSON, or ``expire`` is below 1.
         """
-        if expire is not None and (not isinstance(expire, int) or expire < 1):
+        is_whole = isinstance(expire, int) and not isinstance(expire, bool)
+        if expire is not None and not (is_whole and 1 <= expire < 2**53):
             raise BadInputError(
                 f"expire cannot be {expire!r}; it is a whole number of seconds from 1, or None.",
                 hint="delete(key) removes a key at once.",
@@ -428,7 +419,7 @@ class RedisClient:
 
 
 _redis_client: RedisClient | None = None
-_init_lock = _LoopLock()
+_init_lock = LoopLock()
 
 
 async def init_redis() -> RedisClient:

@@ -8,9 +8,11 @@ file is opened as immutable, or as a private copy when its ``-wal`` still holds 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sqlite3
+import stat
 import tempfile
 import threading
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ from secnb.errors import DatabaseNotFoundError, UnreachableError
 Source = Literal["live file", "file at rest", "private copy"]
 
 _BUSY_S = 3.0
+_JOIN_S = 1.0
 _HEADER_BYTES = 100
 # Byte 18 of the header is the write version: 2 means WAL.
 _WRITE_VERSION_AT = 18
@@ -63,6 +66,14 @@ class GuardedConnection(aiosqlite.Connection):
         """Let the interpreter exit although the connection is open; SQLAlchemy does the same."""
         self._thread.daemon = True
 
+    def join(self, timeout_s: float) -> None:
+        """Wait until its thread has ended."""
+        self._thread.join(timeout_s)
+
+
+async def _opened(connection: GuardedConnection) -> None:
+    await connection
+
 
 def _guard(connection: sqlite3.Connection) -> None:
     # The first use of a built-in table function declares it, which looks like a write to an authorizer.
@@ -86,10 +97,10 @@ class FileState:
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
     try:
-        stat = path.stat()
+        found = path.stat()
     except FileNotFoundError:
         return None
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _beside(path: Path, suffix: str) -> Path:
@@ -98,6 +109,11 @@ def _beside(path: Path, suffix: str) -> Path:
 
 def _uri(path: Path, options: str) -> str:
     return f"file:{quote(os.fsencode(path))}?{options}"
+
+
+def _header(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_HEADER_BYTES)
 
 
 def _has_content(path: Path) -> bool:
@@ -160,7 +176,17 @@ class SQLiteFile:
         way: list[Source] = []
         connection = GuardedConnection(lambda: self._open(way), iter_chunk_size=64)
         connection.guard_thread()
-        await connection
+        opening = asyncio.ensure_future(_opened(connection))
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # aiosqlite forgets a connection that it is told to cancel while it opens.
+            opening.add_done_callback(lambda done: done.cancelled() or done.exception() or connection.stop())
+            raise
+        except Exception:
+            # Its thread ends a moment later, and would complain about an event loop closed meanwhile.
+            await asyncio.to_thread(connection.join, _JOIN_S)
+            raise
         connection.source = way[0]
         return connection
 
@@ -200,8 +226,9 @@ class SQLiteFile:
 
     def _is_wal(self) -> bool:
         try:
-            with self.path.open("rb") as file:
-                header = file.read(_HEADER_BYTES)
+            # Opening a named pipe would wait for whoever writes to it.
+            is_regular = stat.S_ISREG(self.path.stat().st_mode)
+            header = _header(self.path) if is_regular else b""
         except FileNotFoundError as exc:
             raise DatabaseNotFoundError(
                 f"There is no database at {self.path.absolute()}.",
@@ -209,6 +236,8 @@ class SQLiteFile:
             ) from exc
         except OSError as exc:
             raise UnreachableError(f"The database {self.path} cannot be read: {exc.strerror}.") from exc
+        if not is_regular:
+            raise UnreachableError(f"{self.path} is not a SQLite database: it is no regular file.")
         if header and not header.startswith(b"SQLite format 3\0"):
             raise UnreachableError(f"{self.path} is not a SQLite database (it begins with {header[:16]!r}).")
         return len(header) > _WRITE_VERSION_AT and header[_WRITE_VERSION_AT] == _WAL_VERSION

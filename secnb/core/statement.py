@@ -17,7 +17,7 @@ READING_KINDS = ("SELECT", "WITH", "VALUES", "TABLE", "EXPLAIN", "SHOW")
 # What SQLAlchemy takes for a parameter: a colon and a word, not after a colon, a word or a backslash.
 _NAMED = re.compile(r"(?<![:\w\\]):([A-Za-z_]\w*)(?![:\w])")
 _COLON = re.compile(r"(?<![:\w\\]):(?=[\w$])")
-_COMMENT = re.compile(r"\A(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/|\()", re.DOTALL)
+_COMMENT_MARK = re.compile(r"/\*|\*/")
 _WORD = re.compile(r"[A-Za-z]+")
 
 
@@ -34,6 +34,11 @@ def to_statement(query: str | Executable, params: Mapping[str, Any] | None, *, d
     ReadOnlyError
         If `query` is a SQLAlchemy statement that writes.
     """
+    if params is not None and not isinstance(params, Mapping):
+        raise QueryError(
+            f"params is a {type(params).__name__}. Allowed: a mapping of names to values.",
+            hint='site.sql("SELECT :x", {"x": 1}).',
+        )
     values = {name: _plain(value, dialect) for name, value in (params or {}).items()}
     if isinstance(query, str):
         return _bound_text(query, values)
@@ -48,7 +53,7 @@ def to_statement(query: str | Executable, params: Mapping[str, Any] | None, *, d
 
 
 def _bound_text(query: str, values: Mapping[str, Any]) -> TextClause:
-    if not query.strip().rstrip(";"):
+    if not _without_comments(query).strip(" \t\r\n;"):
         raise QueryError("The query is empty.", hint='for example site.sql("SELECT * FROM cameras").')
     found = set(_NAMED.findall(query))
     if missing := sorted(set(values) - found):
@@ -98,11 +103,11 @@ def check_reads(statement: str) -> None:
     ReadOnlyError
         If the kind is not allowed.
     """
-    rest = statement
-    while match := _COMMENT.match(rest):
-        rest = rest[match.end() :]
+    rest = _without_comments(statement).lstrip(" \t\r\n\f\v(")
+    if not rest.strip(";"):
+        raise QueryError("The query is empty.", hint='for example site.sql("SELECT * FROM cameras").')
     word = _WORD.match(rest)
-    kind = word.group().upper() if word else rest[:20]
+    kind = word.group().upper() if word else repr(rest[:20])
     if kind not in READING_KINDS:
         raise ReadOnlyError(
             f"A {kind} statement is not run here. Allowed are {', '.join(READING_KINDS)}.",
@@ -114,6 +119,32 @@ def check_reads(statement: str) -> None:
         raise ReadOnlyError(
             "EXPLAIN ANALYZE runs the statement that it explains.", hint="use EXPLAIN without ANALYZE."
         )
+
+
+def _without_comments(query: str) -> str:
+    """Return a query with the comments before its first literal as spaces, for looking at how it begins."""
+    kept, place = [], 0
+    while place < len(query) and query[place] not in "'\"$":
+        if query.startswith("--", place):
+            end = query.find("\n", place)
+            place = len(query) if end < 0 else end
+        elif query.startswith("/*", place):
+            place = _end_of_comment(query, place)
+            kept.append(" ")
+        else:
+            kept.append(query[place])
+            place += 1
+    return "".join(kept) + query[place:]
+
+
+def _end_of_comment(query: str, start: int) -> int:
+    """Return where a comment ends; PostgreSQL nests them."""
+    depth = 0
+    for found in _COMMENT_MARK.finditer(query, start):
+        depth += 1 if found.group() == "/*" else -1
+        if depth == 0:
+            return found.end()
+    return len(query)
 
 
 def to_count(query: str) -> str:

@@ -95,6 +95,7 @@ class InspectionHelpers(Held):
         UnreachableError
             If the database does not answer.
         """
+        self._check_open()
         if not isinstance(detection_id, Integral) or isinstance(detection_id, bool):
             raise BadInputError(f"detection_id is {detection_id!r}. Allowed: a whole number.")
         if not -(2**63) <= int(detection_id) < 2**63:

@@ -135,7 +135,10 @@ def _ids(frame: pd.DataFrame) -> Any:
     if "detection_id" not in frame.columns:
         return numbered
     ids = pd.to_numeric(frame["detection_id"], errors="coerce")
-    is_usable = not ids.isna().any() and ids.is_unique and bool((ids % 1 == 0).all())
+    is_whole = (
+        not ids.isna().any() and bool((ids % 1 == 0).all()) and bool(ids.between(-(2**53), 2**53).all())
+    )
+    is_usable = is_whole and ids.is_unique
     return ids.astype(np.int64).to_numpy() if is_usable else numbered
 
 

@@ -403,3 +403,14 @@ async def test_an_unknown_option_is_refused_by_the_server(
     use(f"{postgres_url}&no_such_option=1", monkeypatch)
     with pytest.raises(Exception, match="no_such_option"):
         await init_db()
+
+
+async def test_init_at_the_same_time_makes_one_database(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", sqlite_url)
+    get_settings.cache_clear()
+    await asyncio.gather(*(init_db() for _ in range(8)))
+    async with get_session() as session:
+        assert (await session.execute(select(Camera))).all() == []
+    await close_db()

@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, insert, select
+from sqlalchemy import create_engine, insert, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from secnb.core.models import Base, Camera
@@ -457,6 +457,33 @@ async def test_a_locked_file_is_said_to_be_locked(sqlite_reader, tmp_path, monke
     await reader.close()
 
 
+async def test_a_connection_that_is_cancelled_while_it_opens_is_closed(database_file, monkeypatch):
+    """The file would stay open: aiosqlite forgets it."""
+    opened, go_on = [], threading.Event()
+
+    def open_slowly(*_):
+        go_on.wait(10)
+        opened.append(sqlite3.connect(database_file, check_same_thread=False))
+        return opened[0]
+
+    monkeypatch.setattr(SQLiteFile, "_open", open_slowly)
+    opening = asyncio.create_task(SQLiteFile(database_file).connect())
+    await asyncio.sleep(0.05)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    go_on.set()
+
+    async def is_closed() -> bool:
+        try:
+            opened[0].execute("SELECT 1")
+        except (IndexError, sqlite3.ProgrammingError):
+            return bool(opened)
+        return False
+
+    await until(is_closed)
+
+
 async def test_json_functions_work(sqlite_reader):
     """Event to detection membership is JSON, so table functions have to be allowed."""
     rows = await sqlite_reader.fetch("SELECT value FROM json_each('[1,2]')")
@@ -473,3 +500,39 @@ async def test_special_characters_in_a_path(tmp_path):
     cursor = await connection.execute("SELECT name FROM sqlite_schema")
     assert [tuple(row) for row in await cursor.fetchall()] == [("t",)]
     await connection.close()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT nextval('detections_id_seq')",
+        "WITH x AS (DELETE FROM cameras RETURNING *) SELECT * FROM x",
+        "SELECT lo_create(0)",
+        "SELECT query_to_xml('delete from cameras', true, false, '')",
+    ],
+)
+async def test_refusals_while_rows_are_fetched_are_errors_of_ours(postgres_reader, query):
+    """A capped read fetches through a cursor, whose errors come past SQLAlchemy."""
+    with pytest.raises((ReadOnlyError, QueryError)):
+        await postgres_reader.fetch(query, limit=10)
+    assert len((await postgres_reader.fetch("SELECT id FROM cameras")).rows) == 2
+
+
+async def test_text_objects_are_checked_like_text(postgres_reader):
+    """A statement does not escape the check by its type."""
+    with pytest.raises(ReadOnlyError, match="COMMIT"):
+        await postgres_reader.fetch(text("COMMIT"))
+
+
+@pytest.mark.parametrize("value", [2**70, "\ud800"])
+async def test_values_that_cannot_be_sent_are_query_errors(sqlite_reader, value):
+    """Not raw errors of Python."""
+    with pytest.raises(QueryError, match="beyond what can be"):
+        await sqlite_reader.fetch("SELECT :x", {"x": value})
+
+
+def test_a_named_pipe_is_no_database(tmp_path):
+    """Opening it would wait for ever."""
+    os.mkfifo(tmp_path / "pipe.db")
+    with pytest.raises(UnreachableError, match="no regular file"):
+        DatabaseReader(f"sqlite:///{tmp_path}/pipe.db")

@@ -141,3 +141,34 @@ def test_other_kinds_are_refused(query):
 def test_counting_survives_comments_and_semicolons(query):
     """What ends a query must not swallow what is put around it."""
     assert run(to_count(query)) == (1,)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "/**/ EXPLAIN/**/ANALYZE SELECT 1",
+        "explain -- no\n analyze select 1",
+        "EXPLAIN (/* a ( */ ANALYZE) SELECT 1",
+        "/* /* nested */ select */ delete from cameras",
+        "-- /*\n delete from cameras where ''='*/ select 1'",
+    ],
+)
+def test_comments_hide_nothing(query):
+    """What stands between the words does not change the kind."""
+    with pytest.raises(ReadOnlyError):
+        check_reads(query)
+
+
+@pytest.mark.parametrize("query", ["-- only this", "/* and this */ ;", "/* /* nested */ */"])
+def test_comments_alone_are_empty(query):
+    """On both databases."""
+    with pytest.raises(QueryError, match="empty"):
+        check_reads(query)
+    with pytest.raises(QueryError, match="empty"):
+        to_statement(query, None, dialect="sqlite")
+
+
+def test_params_of_another_kind_are_an_error():
+    """A list has no names."""
+    with pytest.raises(QueryError, match="params is a list"):
+        to_statement("SELECT ?", [1], dialect="sqlite")
