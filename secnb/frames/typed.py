@@ -233,7 +233,7 @@ def guess_series(values: Sequence[Any], name: str) -> pd.Series[Any]:
     if not kinds:
         return raw
     if kinds == {bool}:
-        return raw.astype("boolean")
+        return raw.where(raw.notna(), None).astype("boolean")
     if kinds == {float}:
         return raw.where(raw.notna(), None).astype("float64")
     if kinds == {int} and there.min() >= -(2**63) and there.max() < 2**63:

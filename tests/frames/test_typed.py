@@ -292,6 +292,11 @@ def test_guessing_never_fails(values, name):
     assert len(guess_series(values, name)) == len(values)
 
 
+def test_booleans_beside_any_kind_of_missing_stay_booleans():
+    """NaT is missing there too."""
+    assert guess_series([pd.NaT, True, None], "x_at").tolist() == [pd.NA, True, pd.NA]
+
+
 def test_a_free_query_without_rows_keeps_its_columns():
     """In their order."""
     assert list(guess_frame(to_columns(["b", "a", "b"], [])).columns) == ["b", "a", "b_2"]
