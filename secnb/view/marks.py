@@ -13,6 +13,7 @@ from typing import Any, Final
 Spec = dict[str, Any]
 
 WIDTH: Final = 410
+LINE_HEIGHT: Final = 15
 """Width of the plots in pixels; axis labels stand left of them, names of curves right of them."""
 
 # Greys that can be read on white and on JupyterLab's dark background alike.
@@ -155,3 +156,17 @@ def not_recorded(axes: Axes, *, named: bool) -> list[Spec]:
     # The upper chart says it for both; without labels there is only the lower one.
     is_upper = named is not axes.has_labels
     return [shade, words] if is_wide and is_upper else [shade]
+
+
+def words(**more: object) -> Spec:
+    """Return the mark of small words under a chart, one line per line break."""
+    return {
+        "type": "text",
+        "align": "left",
+        "baseline": "top",
+        "lineBreak": "\n",
+        "lineHeight": LINE_HEIGHT,
+        "fontSize": 11,
+        "color": TEXT,
+        **more,
+    }

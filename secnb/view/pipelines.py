@@ -12,13 +12,12 @@ from typing import Any, Final
 import pandas as pd
 
 from secnb.errors import BadInputError, UnknownColumnError
-from secnb.view.marks import COLOURS, LINE, TEXT, VERMILLION, Spec, config
+from secnb.view.marks import COLOURS, LINE, LINE_HEIGHT, TEXT, VERMILLION, Spec, config, words
 from secnb.view.panels import EMBED, SCHEMA, Panel
 
 _BOX_WIDTH: Final = 104
 _BOX_HEIGHT: Final = 96
 _GAP: Final = 22
-_LINE_HEIGHT: Final = 15
 _CAPTION_CHARACTERS: Final = 140
 _NEEDED: Final = ("stage", "status", "depth", "oldest_age_s", "out_per_hour", "freshness_s", "why")
 # An orange that can be read on white and on JupyterLab's dark background alike.
@@ -74,7 +73,7 @@ def plot_pipeline(frame: pd.DataFrame) -> Panel:
         "background": "transparent",
         "config": config(),
         "width": width,
-        "height": _BOX_HEIGHT + 8 + _LINE_HEIGHT * len(lines),
+        "height": _BOX_HEIGHT + 8 + LINE_HEIGHT * len(lines),
         "data": {"values": stages},
         "layer": [*_arrows(len(stages)), _boxes(), *_texts(), _words(lines)],
     }
@@ -192,16 +191,7 @@ def _arrows(n_stages: int) -> list[Spec]:
 def _words(lines: list[str]) -> Spec:
     return {
         "data": {"values": [{"left": 0, "words": "\n".join(lines)}]},
-        "mark": {
-            "type": "text",
-            "align": "left",
-            "baseline": "top",
-            "lineBreak": "\n",
-            "lineHeight": _LINE_HEIGHT,
-            "fontSize": 11,
-            "color": TEXT,
-            "y": _BOX_HEIGHT + 12,
-        },
+        "mark": words(y=_BOX_HEIGHT + 12),
         "encoding": {"x": _place("left"), "text": {"field": "words"}},
     }
 

@@ -5,12 +5,22 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from secnb.view.marks import COLOURS, GROUP, TEXT, VERMILLION, WIDTH, Axes, Spec, thin_number
+from secnb.view.marks import (
+    COLOURS,
+    GROUP,
+    LINE_HEIGHT,
+    TEXT,
+    VERMILLION,
+    WIDTH,
+    Axes,
+    Spec,
+    thin_number,
+    words,
+)
 
 # Where the numbers and the caption begin: at the left end of the axis labels.
 _EDGE: Final = -48
 _TILE: Final = 78
-_LINE_HEIGHT: Final = 15
 
 
 def headline(axes: Axes) -> Spec:
@@ -114,16 +124,8 @@ def caption(n_lines: int) -> Spec:
     """Write under the charts what the numbers rest on; the text of each group comes with its counts."""
     return {
         "width": WIDTH,
-        "height": _LINE_HEIGHT * n_lines,
+        "height": LINE_HEIGHT * n_lines,
         "transform": [GROUP],
-        "mark": {
-            "type": "text",
-            "align": "left",
-            "baseline": "top",
-            "lineBreak": "\n",
-            "lineHeight": _LINE_HEIGHT,
-            "fontSize": 11,
-            "color": TEXT,
-        },
+        "mark": words(),
         "encoding": {"text": {"field": "caption"}, "x": {"value": _EDGE}, "y": {"value": 0}},
     }
