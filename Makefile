@@ -33,11 +33,11 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.python pyproject.toml
-	@$(call install,lab$(comma)postgres$(comma)sandbox)
+	@$(call install,bulk$(comma)lab$(comma)postgres$(comma)sandbox)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml
-	@$(call install,lab$(comma)nested$(comma)postgres$(comma)sandbox$(comma)dev)
+	@$(call install,bulk$(comma)lab$(comma)nested$(comma)postgres$(comma)sandbox$(comma)dev)
 	@touch $@ $(VENV)/.lab
 
 comma := ,
