@@ -1,0 +1,351 @@
+"""How far a replay can be trusted: ``check_replay`` compares it with the batches that were really made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from secnb import schema
+from secnb.analysis.arrivals import SECOND, Arrivals, FastPath, read_arrivals, to_us
+from secnb.analysis.columns import read_column
+from secnb.analysis.intervals import wilson
+from secnb.analysis.replaying import Settings
+from secnb.analysis.splitting import Limits, Line, Split
+from secnb.errors import BadInputError
+
+Ints = NDArray[np.int64]
+
+WHY: Final = {
+    "agrees": "",
+    "lost batch": "no event holds its detections",
+    "not analysed yet": "it closed after the last event that there is began",
+    "fast path": "a detection was analysed alone that the replay batches, or the reverse",
+    "missing detections": "the event names detections that are not in the frame",
+    "size limit": "it ends at the largest size that any batch has",
+    "tick": "within one tick of a limit, where the phase decides",
+    "restart": "it holds what a limit should have split: nothing checked in between",
+    "other settings": "it ends before any of these limits",
+}
+"""Why a batch does not agree, in the order in which reasons are tried, and what each means."""
+
+_NONE: Final = -1
+
+
+def check_replay(
+    events: pd.DataFrame,
+    detections: pd.DataFrame,
+    *,
+    memberships: pd.DataFrame,
+    window_s: float = 90,
+    idle_s: float = 30,
+    tick_s: float | None = 10,
+    phase_s: float | Literal["best"] = "best",
+    max_detections: int | None = None,
+    fast_path: FastPath | None = None,
+) -> pd.DataFrame:
+    """Return one row per batch that was made or replayed: do they agree, and if not, why.
+
+    A batch agrees where exactly the same detections are in one event and in one replayed batch. Several
+    events of the same batch, which a race makes, count once. The reasons are what the records suggest,
+    not what was logged.
+
+    Parameters
+    ----------
+    events : pandas.DataFrame
+        What ``site.events()`` returns: event_id, started_at and, where they are there, is_fast_path and
+        batch_id.
+    detections : pandas.DataFrame
+        What ``site.detections()`` returns, over the same time.
+    memberships : pandas.DataFrame
+        What ``site.memberships()`` returns: event_id, detection_id.
+    window_s, idle_s, tick_s, max_detections, fast_path
+        The settings that were in force, as for `replay_batches`; ``site.settings()`` shows them.
+    phase_s : float or "best"
+        Seconds, or the one of twenty phases under which most batches agree: nothing records it.
+
+    Returns
+    -------
+    DataFrame
+        Columns of ``secnb.schema.REPLAY_CHECK``: camera_id, started_at (first detection), event_id (NA
+        where no event holds the batch), n_detections (of the event, else of the replayed batch),
+        n_replayed (of the replayed batch that holds its first detection; NA on the fast path), agrees,
+        why ("agrees", "lost batch", "not analysed yet", "fast path", "missing detections", "size limit",
+        "tick", "restart", "other settings"). ``attrs`` hold agree_ratio and its 95 % Wilson interval
+        (agree_ratio_low, agree_ratio_high; it counts batches as independent, and what is not analysed yet
+        not at all), phase_s, n_duplicates (events beyond the first of a batch).
+
+    Raises
+    ------
+    UnknownColumnError
+        A frame lacks a column.
+    BadInputError
+        An argument has a value that is not allowed.
+    """
+    for name, frame in (("events", events), ("memberships", memberships)):
+        if not isinstance(frame, pd.DataFrame):
+            raise BadInputError(f"{name} is a {type(frame).__name__}. Allowed: a DataFrame.")
+    limits = _phases(Settings(window_s, idle_s, tick_s, 0, max_detections), phase_s)
+    arrivals = read_arrivals(detections, fast_path=fast_path, until=None)
+    line = Line(arrivals, reach_us=Settings(window_s, idle_s, tick_s, 0, max_detections).reach_us())
+    made = _made(events, detections, memberships, arrivals)
+    checks = [_Check(made, arrivals, line.split(each), each) for each in limits]
+    best = max(checks, key=lambda check: check.n_agree())
+    frame = best.frame()
+    counted = frame[frame["why"] != "not analysed yet"]
+    n_agree = int(counted["agrees"].sum())
+    low, high = wilson(n_agree, len(counted))
+    frame.attrs = {
+        "agree_ratio": n_agree / len(counted) if len(counted) else None,
+        "agree_ratio_low": float(low),
+        "agree_ratio_high": float(high),
+        "phase_s": best.limits.phase_us / SECOND if tick_s is not None else None,
+        "n_duplicates": made.n_duplicates,
+        "why": {name: text for name, text in WHY.items() if text},
+    }
+    return frame
+
+
+def _phases(settings: Settings, phase_s: object) -> list[Limits]:
+    if phase_s != "best":
+        return Settings(
+            settings.window_s,
+            settings.idle_s,
+            settings.tick_s,
+            phase_s,  # type: ignore[arg-type]
+            settings.max_detections,
+        ).limits()
+    if settings.tick_s is None:
+        return settings.limits()
+    return Settings(
+        settings.window_s, settings.idle_s, settings.tick_s, "bounds", settings.max_detections
+    ).limits()
+
+
+@dataclass(frozen=True)
+class _Made:
+    """The batches that were really made, numbered from 0.
+
+    Attributes
+    ----------
+    of : ndarray of int64
+        The batch of each row of the detections, -1 without one.
+    event_id : ndarray of int64
+        Of each batch.
+    n_members, n_present : ndarray of int64
+        How many detections its event names, and how many of them are in the frame.
+    is_alone : ndarray of bool
+        Whether it came by the fast path.
+    last_us : int
+        When the last event began.
+    n_duplicates : int
+        Events beyond the first of a batch.
+    """
+
+    of: Ints
+    event_id: Ints
+    n_members: Ints
+    n_present: Ints
+    is_alone: NDArray[np.bool_]
+    last_us: int
+    n_duplicates: int
+
+
+def _made(
+    events: pd.DataFrame, detections: pd.DataFrame, memberships: pd.DataFrame, arrivals: Arrivals
+) -> _Made:
+    """Return the batches, numbered by their first event; a detection is in the first that names it."""
+    kept = events["event_id"].isin(memberships["event_id"])
+    wanted = events[kept].drop_duplicates("event_id").sort_values("event_id")
+    ids = wanted["event_id"].to_numpy(dtype=np.int64)
+    pairs = memberships[memberships["event_id"].isin(ids)].sort_values(["event_id", "detection_id"])
+    batch = np.searchsorted(ids, pairs["event_id"].to_numpy(dtype=np.int64))
+    named = pairs["detection_id"].to_numpy(dtype=np.int64)
+    n_members = np.bincount(batch, minlength=len(ids))
+    rows = _unique_ids(detections).get_indexer(named)
+    of = np.full(len(detections), _NONE)
+    # Assigned from the back, so that the first event is the one that stays.
+    is_there = rows >= 0
+    of[rows[is_there][::-1]] = batch[is_there][::-1]
+    held = np.bincount(of[of >= 0], minlength=len(ids))
+    # An event all of whose detections are in earlier ones is the same batch again.
+    is_again = (held == 0) & (np.bincount(batch[is_there], minlength=len(ids)) > 0)
+    number = np.cumsum(~is_again) - 1
+    of[of >= 0] = number[of[of >= 0]]
+    alone = read_column(wanted, "is_fast_path").fillna(False) if "is_fast_path" in wanted else False
+    times = read_column(events, "started_at").dropna()
+    return _Made(
+        of=of,
+        event_id=ids[~is_again],
+        n_members=n_members[~is_again],
+        n_present=np.bincount(batch[is_there], minlength=len(ids))[~is_again],
+        is_alone=np.broadcast_to(np.asarray(alone, dtype=bool), len(ids))[~is_again],
+        # Without any event, nothing is merely late.
+        last_us=to_us(times.max()) if len(times) else np.iinfo(np.int64).max,
+        n_duplicates=int(is_again.sum()),
+    )
+
+
+def _unique_ids(detections: pd.DataFrame) -> pd.Index[int]:
+    column = read_column(detections, "detection_id")
+    if column.hasnans or not column.is_unique:
+        raise BadInputError(
+            "detection_id is missing or stands twice in some rows. Allowed: each detection once.",
+            hint="site.detections() returns them so.",
+        )
+    return pd.Index(column.to_numpy(dtype=np.int64))
+
+
+class _Check:
+    """What was made beside what one replay makes."""
+
+    def __init__(self, made: _Made, arrivals: Arrivals, split: Split, limits: Limits) -> None:
+        self.made, self.arrivals, self.split, self.limits = made, arrivals, split, limits
+        n_made = len(made.event_id)
+        #: Of each arrival: its real batch and its replayed one.
+        self.real = made.of[arrivals.row]
+        self.replayed = np.repeat(np.arange(len(split.start)), split.stop - split.start)
+        is_real = self.real >= 0
+        self.place = np.flatnonzero(is_real)
+        owner = self.real[is_real]
+        self.n_held = np.bincount(owner, minlength=n_made)
+        self.first = _first(self.place, owner, n_made)
+        self.last = _last(self.place, owner, n_made)
+        has = self.first >= 0
+        self.low = np.where(has, self.replayed[self.first], _NONE)
+        self.high = np.where(has, self.replayed[self.last], _NONE)
+        sizes = split.stop - split.start
+        self.n_replayed = np.where(has, sizes[self.low] if len(sizes) else 0, 0)
+        is_same = has & (self.low == self.high) & (self.n_held == self.n_replayed)
+        # On the fast path the replay took it out, and so did the service.
+        is_out = ~has & made.is_alone
+        self.agrees = np.where(is_out, made.n_present, self.n_held) == made.n_members
+        self.agrees &= is_same | is_out
+
+    def n_agree(self) -> int:
+        """Return how many batches agree."""
+        return int(self.agrees.sum())
+
+    def frame(self) -> pd.DataFrame:
+        """Return the rows of the check, those of lost batches too, by camera and time."""
+        made = self._rows_made()
+        frame = pd.concat([made, self._rows_lost()], ignore_index=True)
+        frame = frame.sort_values(["camera_id", "started_at", "event_id"], kind="stable", ignore_index=True)
+        return frame.astype(dict(schema.REPLAY_CHECK))
+
+    def _rows_made(self) -> pd.DataFrame:
+        arrivals, has = self.arrivals, self.first >= 0
+        at = np.where(has, arrivals.at_us[self.first] if len(arrivals.at_us) else 0, np.iinfo(np.int64).min)
+        number = arrivals.camera_of(np.maximum(self.first, 0))
+        names = pd.array([*arrivals.cameras, None], dtype="str").take(np.where(has, number, -1))
+        return pd.DataFrame(
+            {
+                "camera_id": names,
+                "started_at": _times(at),
+                "event_id": pd.array(self.made.event_id, dtype="Int64"),
+                "n_detections": pd.array(self.made.n_members, dtype="Int64"),
+                "n_replayed": pd.array(np.where(has, self.n_replayed, 0), dtype="Int64").copy(),
+                "agrees": self.agrees,
+                "why": pd.array(self._why(), dtype="str"),
+            }
+        ).assign(n_replayed=lambda frame: frame["n_replayed"].where(has))
+
+    def _why(self) -> NDArray[np.object_]:
+        """Return why each batch that was made does not agree.
+
+        What no phase explains is told first. A batch that is possible in itself begins or ends elsewhere
+        because the one before it does, or else by the phase of the tick.
+        """
+        made = self.made
+        largest = int(made.n_members.max(initial=0))
+        is_full = (made.n_members == largest) & (largest > 1) & ((made.n_members == largest).sum() > 1)
+        is_early, is_late = self._impossible()
+        tests = {
+            "agrees": self.agrees,
+            "fast path": made.is_alone | self._holds_alone() | (self.n_held < made.n_present),
+            "missing detections": made.n_present < made.n_members,
+            "size limit": is_early & is_full,
+            "other settings": is_early,
+            "restart": is_late,
+        }
+        found = pd.Series(np.select(list(tests.values()), list(tests), ""), dtype=object)
+        order = np.argsort(self.first, kind="stable")
+        camera = self.arrivals.camera_of(np.maximum(self.first, 0))[order]
+        # Nothing passes from a batch that agrees to the next.
+        unexplained = "tick" if self.limits.tick_us else "other settings"
+        passed = found.iloc[order].replace({"agrees": unexplained, "": None}).groupby(camera).ffill()
+        found.iloc[order] = found.iloc[order].mask(found.iloc[order] == "", passed.fillna(unexplained))
+        return found.to_numpy()
+
+    def _impossible(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which batches end before any limit, and which go on after one, at whatever phase."""
+        limits, at, n_made = self.limits, self.arrivals.at_us, len(self.made.event_id)
+        if not len(self.place):
+            return np.zeros(n_made, dtype=bool), np.zeros(n_made, dtype=bool)
+        has = self.first >= 0
+        first, last = np.maximum(self.first, 0), np.maximum(self.last, 0)
+        following = np.minimum(last + 1, len(at) - 1)
+        is_last = (following == last) | (self.arrivals.camera_of(following) != self.arrivals.camera_of(last))
+        is_early = at[following] - at[last] < limits.idle_us
+        is_early &= at[following] - at[first] < limits.window_us
+        owner = self.real[self.place]
+        order = np.lexsort((self.place, owner))
+        gaps = np.diff(at[self.place[order]], prepend=0)
+        gaps[np.diff(owner[order], prepend=-1) != 0] = 0
+        longest = np.zeros(n_made, dtype=np.int64)
+        np.maximum.at(longest, owner[order], gaps)
+        is_late = longest >= limits.idle_us + limits.tick_us
+        is_late |= at[last] - at[first] >= limits.window_us + limits.tick_us
+        return has & ~is_last & is_early, has & is_late
+
+    def _holds_alone(self) -> NDArray[np.bool_]:
+        """Which batches share a replayed batch with a detection that was analysed alone."""
+        of = self.real
+        is_alone = (of >= 0) & self.made.is_alone[of] if len(self.made.is_alone) else of > len(of)
+        touched = np.zeros(len(self.split.start) + 1, dtype=bool)
+        touched[self.replayed[is_alone]] = True
+        found = np.zeros(len(self.made.event_id), dtype=bool)
+        within = self.place[touched[self.replayed[self.place]]]
+        found[self.real[within]] = True
+        return found
+
+    def _rows_lost(self) -> pd.DataFrame:
+        """Return the replayed batches of which no event holds a detection."""
+        split, arrivals = self.split, self.arrivals
+        n_real = np.bincount(self.replayed[self.real >= 0], minlength=len(split.start))
+        lost = np.flatnonzero(n_real == 0)
+        at = arrivals.at_us[split.start[lost]]
+        sizes = split.stop[lost] - split.start[lost]
+        is_late = at > self.made.last_us
+        return pd.DataFrame(
+            {
+                "camera_id": pd.array(arrivals.cameras, dtype="str").take(
+                    arrivals.camera_of(split.start[lost])
+                ),
+                "started_at": _times(at),
+                "event_id": pd.array([None] * len(lost), dtype="Int64"),
+                "n_detections": pd.array(sizes, dtype="Int64"),
+                "n_replayed": pd.array(sizes, dtype="Int64"),
+                "agrees": np.zeros(len(lost), dtype=bool),
+                "why": pd.array(np.where(is_late, "not analysed yet", "lost batch"), dtype="str"),
+            }
+        )
+
+
+def _first(places: Ints, owners: Ints, n_owners: int) -> Ints:
+    found = np.full(n_owners, _NONE)
+    found[owners[::-1]] = places[::-1]
+    return found
+
+
+def _last(places: Ints, owners: Ints, n_owners: int) -> Ints:
+    found = np.full(n_owners, _NONE)
+    found[owners] = places
+    return found
+
+
+def _times(at_us: Ints) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(at_us.view("datetime64[us]")).tz_localize("UTC")
