@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -165,7 +165,7 @@ def _made(
     batch = np.searchsorted(ids, pairs["event_id"].to_numpy(dtype=np.int64))
     named = pairs["detection_id"].to_numpy(dtype=np.int64)
     n_members = np.bincount(batch, minlength=len(ids))
-    rows = _unique_ids(detections).get_indexer(named)
+    rows = _unique_ids(detections).get_indexer(pd.Index(named))
     of = np.full(len(detections), _NONE)
     # Assigned from the back, so that the first event is the one that stays.
     is_there = rows >= 0
@@ -189,14 +189,15 @@ def _made(
     )
 
 
-def _unique_ids(detections: pd.DataFrame) -> pd.Index[int]:
+def _unique_ids(detections: pd.DataFrame) -> pd.Index[Any]:
     column = read_column(detections, "detection_id")
     if column.hasnans or not column.is_unique:
         raise BadInputError(
             "detection_id is missing or stands twice in some rows. Allowed: each detection once.",
             hint="site.detections() returns them so.",
         )
-    return pd.Index(column.to_numpy(dtype=np.int64))
+    ids: pd.Index[Any] = pd.Index(column.to_numpy(dtype=np.int64))
+    return ids
 
 
 class _Check:

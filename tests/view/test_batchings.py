@@ -1,0 +1,69 @@
+"""The picture of batch settings: efficient ones, the current one, and what a reasoner cannot keep up with."""
+
+from __future__ import annotations
+
+import html
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import vl_convert
+
+from secnb.analysis.batching import compare_batching
+from secnb.errors import BadInputError, UnknownColumnError
+from secnb.view.batchings import plot_batching
+
+VERSION = "5.8"
+
+
+def comparison(n: int = 2000, **settings) -> pd.DataFrame:
+    seconds = np.sort(np.random.default_rng(0).integers(0, 3 * 86_400, n))
+    at = pd.to_datetime(1_770_000_000 + seconds, unit="s", utc=True)
+    frame = pd.DataFrame({"camera_id": "porch", "detected_at": at})
+    return compare_batching(frame, **{"window_s": [60, 90], "idle_s": [20, 30], "service_s": 5, **settings})
+
+
+def drawn(panel) -> str:
+    return html.unescape(vl_convert.vegalite_to_svg(panel.spec, vl_version=VERSION))
+
+
+def test_every_setting_is_drawn_and_the_current_one_is_named():
+    svg = drawn(plot_batching(comparison(), current=(90, 30)))
+    assert all(f"window {w} s, idle {i} s:" in svg for w in (60, 90) for i in (20, 30))
+    assert ">now: 90 / 30 s<" in svg
+    assert "calls of the reasoner, per day" in svg
+    assert ">now" not in drawn(plot_batching(comparison()))
+
+
+def test_without_a_whole_day_there_are_counts():
+    assert "calls of the reasoner, in all" in drawn(plot_batching(comparison(n=1)))
+
+
+def test_a_reasoner_that_cannot_keep_up_is_said():
+    assert "it cannot keep up" in drawn(plot_batching(comparison(service_s=600)))
+
+
+def test_no_name_covers_another():
+    """Equal settings get one name."""
+    panel = plot_batching(comparison(window_s=[90, 90.5, 91, 5000], idle_s=[30]))
+    rows = panel.spec["data"]["values"]
+    assert sum(row["is_labelled"] for row in rows) < sum(row["is_efficient"] for row in rows)
+
+
+@pytest.mark.parametrize("frame", [comparison(), comparison(n=0), comparison().iloc[:0]])
+def test_the_specification_is_plain_json(frame):
+    spec = plot_batching(frame).spec
+    assert json.loads(json.dumps(spec, allow_nan=False)) == spec
+    assert drawn(plot_batching(frame)).startswith("<svg")
+
+
+def test_bad_input():
+    with pytest.raises(BadInputError, match="needs a DataFrame"):
+        plot_batching([1])
+    with pytest.raises(UnknownColumnError, match="wait_p95_s"):
+        plot_batching(comparison().drop(columns="wait_p95_s"))
+    with pytest.raises(BadInputError, match="not among the 4 settings"):
+        plot_batching(comparison(), current=(1, 2))
+    with pytest.raises(BadInputError, match="current is 5"):
+        plot_batching(comparison(), current=5)
