@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from secnb import schema
 from secnb.analysis.arrivals import SECOND, Arrivals, FastPath, read_arrivals
 from secnb.analysis.localdays import Days, read_days
-from secnb.analysis.replaying import Settings, middle, per_day
-from secnb.analysis.splitting import Limits, Line, Split
+from secnb.analysis.replaying import middle, per_day
+from secnb.analysis.splitting import Limits, Line, Settings, Split
 from secnb.bridge import Progress
 from secnb.errors import BadInputError
 

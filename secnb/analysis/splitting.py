@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from dataclasses import dataclass
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,9 @@ from secnb.errors import BadInputError
 
 REASONS = ("window", "idle", "size")
 """Why a batch closes, by code."""
+
+N_PHASES: Final = 20
+"""Equally spaced phases that ``phase_s="bounds"`` tries."""
 
 YEAR_US = 365 * 24 * 3600 * SECOND
 _LONGEST_US = 2**62
@@ -41,6 +46,63 @@ class Limits:
     tick_us: int = 0
     phase_us: int = 0
     max_detections: int | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a replay, checked as they are made."""
+
+    window_s: float
+    idle_s: float
+    tick_s: float | None
+    phase_s: float | Literal["bounds"]
+    max_detections: int | None
+
+    def __post_init__(self) -> None:
+        for name in ("window_s", "idle_s", "tick_s"):
+            value = getattr(self, name)
+            if not (name == "tick_s" and value is None):
+                _check_seconds(name, value)
+        if self.phase_s == "bounds":
+            if self.tick_s is None:
+                raise BadInputError(
+                    'phase_s is "bounds", and tick_s is None. Without a tick there is no phase.',
+                    hint="pass tick_s=10 (first generation) or tick_s=5.",
+                )
+        elif not _is_number(self.phase_s) or not math.isfinite(float(self.phase_s)):
+            raise BadInputError(f'phase_s is {self.phase_s!r}. Allowed: seconds, or "bounds".')
+        most = self.max_detections
+        is_whole = isinstance(most, int | np.integer) and not isinstance(most, bool)
+        if most is not None and not (is_whole and most >= 1):
+            raise BadInputError(f"max_detections is {most!r}. Allowed: whole numbers from 1, or None.")
+
+    def reach_us(self) -> int:
+        """Return more than a batch can be open after its last detection."""
+        return _us(max(self.window_s, self.idle_s)) + _us(self.tick_s or 0)
+
+    def limits(self) -> list[Limits]:
+        """Return the limits of each phase that is to be tried."""
+        tick_us = max(_us(self.tick_s), 1) if self.tick_s is not None else 0
+        if self.phase_s == "bounds":
+            phases = [tick_us * n // N_PHASES for n in range(N_PHASES)]
+        else:
+            phases = [_us(float(self.phase_s)) % tick_us if tick_us else 0]
+        most = None if self.max_detections is None else int(self.max_detections)
+        window_us, idle_us = _us(self.window_s), _us(self.idle_s)
+        return [Limits(window_us, idle_us, tick_us, phase_us, most) for phase_us in phases]
+
+
+def _check_seconds(name: str, value: object) -> None:
+    if not _is_number(value) or not 1e-6 <= float(value) <= 1e9:  # type: ignore[arg-type]
+        raise BadInputError(f"{name} is {value!r}. Allowed: seconds, from a microsecond to 1e9.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def _us(seconds: float) -> int:
+    return round(seconds * SECOND)
 
 
 @dataclass(frozen=True)
