@@ -19,6 +19,7 @@ import typer
 from secnb import __version__
 from secnb.deployment import Deployment, connect
 from secnb.errors import SecnbError
+from secnb.sample import Generation
 from secnb.sample import sandbox as start_sandbox
 from secnb.settings_file import SettingSources, find_env_file
 
@@ -85,9 +86,10 @@ def lab(
 @app.command()
 def sandbox(
     seed: Annotated[int, typer.Option(help="The same seed gives the same history.")] = 0,
+    generation: Annotated[Generation, typer.Option(help="Whose tables and queues it has.")] = "sqlite",
 ) -> None:
     """Serve a sandbox with synthetic sample data, print its URLs, and end with Ctrl-C."""
-    with _guarded(lambda: start_sandbox(seed=seed)) as sample:
+    with _guarded(lambda: start_sandbox(seed=seed, generation=generation)) as sample:
         stopped = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopped.set())

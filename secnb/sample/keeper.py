@@ -1,14 +1,15 @@
-"""The process between the kernel and a sandbox's Redis server; a script, run by its path.
+"""The process between the kernel and a server of a sandbox, Redis or PostgreSQL; a script, run by its path.
 
 ::
 
-    python -I keeper.py <pid of the starter> <folder> <server> <argument> …
+    python -I keeper.py <pid of the starter> <folder> <name of the socket> <server> <argument> …
 
 It starts the server and waits on its standard input, a pipe that the starter keeps open. When that
 closes, because the starter closed it, ended or was killed, or on SIGTERM, the server is ended and the
 folder removed. It stands in a session of its own, so that Stop, which sends SIGINT to the kernel's
-whole process group, reaches neither of the two. Only the standard library is used, and nothing of
-secnb, so that it starts in a few milliseconds.
+whole process group, reaches neither of the two. The server runs as the user who owns the folder, since
+PostgreSQL refuses to run as root. Only the standard library is used, and nothing of secnb, so that it
+starts in a few milliseconds.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-SOCKET_NAME = "redis.sock"
-LOG_NAME = "redis.log"
+LOG_NAME = "server.log"
 FOLDER_PREFIX = "secnb-"
 
 _PR_SET_PDEATHSIG = 1
+# On SIGTERM, PostgreSQL would wait until the last client has left.
+_END = signal.SIGINT
 _END_WITHIN_S = 5.0
 
 
@@ -43,7 +46,7 @@ def _ending_with_parent() -> Callable[[], None] | None:
     keeper = os.getpid()
 
     def ask() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+        prctl(_PR_SET_PDEATHSIG, int(_END), 0, 0, 0)
         # Had the keeper died before the call, no signal would ever come.
         if os.getppid() != keeper:
             os._exit(1)
@@ -52,19 +55,26 @@ def _ending_with_parent() -> Callable[[], None] | None:
 
 
 def _start(folder: Path, command: list[str]) -> subprocess.Popen[bytes]:
-    # preexec_fn is safe here: this process has one thread.
+    owner = folder.stat()
+    other: dict[str, Any] = {}
+    if owner.st_uid != os.geteuid():
+        other = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
+    # preexec_fn is safe here: this process has one thread. It runs last, since another user's process
+    # would lose what it asks for.
     with (folder / LOG_NAME).open("ab") as log:
         return subprocess.Popen(
             command,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             preexec_fn=_ending_with_parent(),
+            **other,
         )
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
-    server.terminate()
+    server.send_signal(_END)
     try:
         server.wait(_END_WITHIN_S)
     except subprocess.TimeoutExpired:
@@ -106,14 +116,14 @@ def main(arguments: list[str]) -> int:
     Parameters
     ----------
     arguments : list of str
-        Process id of the starter, folder of the sandbox, then the server's command line.
+        Process id of the starter, folder of the server, name of its socket, then its command line.
 
     Returns
     -------
     int
         0; or 1 where the server ended before it listened, and then the folder stays, with its log.
     """
-    starter, folder, command = int(arguments[0]), Path(arguments[1]), arguments[2:]
+    starter, folder, socket, command = int(arguments[0]), Path(arguments[1]), arguments[2], arguments[3:]
     if not folder.name.startswith(FOLDER_PREFIX):
         raise SystemExit(f"{folder} is not a sandbox's folder; it would be removed in the end")
     for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -122,7 +132,7 @@ def main(arguments: list[str]) -> int:
     status = 0
     try:
         server = _start(folder, command)
-        status = _watch(starter, server, folder / SOCKET_NAME)
+        status = _watch(starter, server, folder / socket)
     except OSError as error:
         # Standard error is the log that the starter shows.
         sys.stderr.write(f"{error}\n")

@@ -1,204 +1,213 @@
-"""What a first-generation deployment holds in Redis: queues, dead letters, open batches, caches.
+"""How each generation puts its work into Redis: lists or streams, open batches, caches.
 
 Everything is written with the raw client, because a real deployment's values are encoded in a way of
-their own: each value of a plain key is JSON, even a string, and a batch's ids are JSON within JSON.
+their own: each value of a plain key is JSON, even a string, and in the first generation a batch's ids
+are JSON within JSON.
 """
 
 from __future__ import annotations
 
-import hashlib
-import itertools
+import base64
+import contextlib
 import json
-from collections.abc import Iterator
-from datetime import datetime, timedelta
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
-import numpy as np
 import redis
+import zstandard
 
+from secnb import schema
 from secnb.sample.aggregate import SECOND
-from secnb.sample.history import draws
-from secnb.sample.reasoning import Analysis
-from secnb.sample.records import Records, file_paths
+from secnb.sample.generations import Generation
+from secnb.sample.records import Records
 from secnb.sample.scenes import CAMERAS
+from secnb.sample.streams import fill_streams
+from secnb.sample.tables import as_dicts, as_text
+from secnb.sample.work import (
+    Job,
+    Letter,
+    batches,
+    dead_batches,
+    dead_images,
+    images,
+    local,
+    seen_files,
+)
 
 _BATCH_TTL_S: Final = 3600
-_DEDUPE_TTL_S: Final = 300
 _CACHE_TTL_S: Final = 300
 _STATUS_TTL_S: Final = 60
+_COMPRESSED_FROM_BYTES: Final = 1024
 
-POISON: Final = (
-    b'{"camera_id": "front_door", "file_path": "/export/foscam/front_door/cut-off.jp',
-    b"\x89PNG\r\n\x1a\n\x00\xff\xfe\x80",
-    b"42",
-    rb'"{\"camera_id\": \"porch\", \"file_path\": \"/export/foscam/porch/twice.jpg\"}"',
-    b'{"camera_id": "garage", "timestamp": "AT"}',
-    rb'{"camera_id": "driveway", "file_path": "/export/foscam/driveway/\ud83d.jpg", "timestamp": "AT"}',
-    b'{"camera_id": "garage", "file_path": "/export/foscam/garage/1.jpg", "frame": 18446744073709551617}',
-    b'{"camera_id": "porch", "file_path": "/export/foscam/porch/<script>alert(1)</script>.jpg"}',
-)
-"""Messages as they go wrong: cut off, binary, a bare number, encoded twice, without a path, a lone
-surrogate, an integer beyond 64 bits, markup in a path. AT becomes the time of the message before."""
+Pipeline = redis.client.Pipeline
 
 
-def fill(client: redis.Redis, records: Records, *, seed: int) -> None:
-    """Write the queues, batches and caches of a synthetic deployment into an empty server.
+def fill_redis(url: str, records: Records, *, seed: int, generation: Generation) -> None:
+    """Write the queues, batches and caches of a synthetic sandbox into its empty Redis.
 
     Parameters
     ----------
-    client : redis.Redis
-        A raw, synchronous client.
+    url : str
+        The URL of a server that was started for this sandbox.
     records : Records
         What the database holds; the queues go on from there.
     seed : int
         Not negative.
+    generation : {"sqlite", "postgres", "streams"}
+        In which form.
     """
-    with client.pipeline(transaction=False) as pipe:
-        pipe.rpush("detection_queue", *_images(records, seed=seed))
-        pipe.rpush("analysis_queue", *_waiting(records), b'{"batch_id": null, "camera_id": "porch"}')
-        pipe.rpush("dlq:detection_queue", *_dead_images(records))
-        pipe.rpush("dlq:analysis_queue", _dead_batch(records))
-        for key, value, ttl_s in (
-            *_open_batches(records),
-            *_caches(records),
-            *_seen_files(records, seed=seed),
-        ):
-            pipe.set(key, json.dumps(value), ex=ttl_s)
+    with (
+        contextlib.closing(redis.Redis.from_url(url)) as client,
+        client.pipeline(transaction=False) as pipe,
+    ):
+        if generation == "streams":
+            fill_streams(pipe, records, seed=seed)
+        elif generation == "postgres":
+            _fill_later_lists(pipe, records, seed=seed)
+        else:
+            _fill_first_lists(pipe, records, seed=seed)
+        _fill_batches(pipe, records, is_first=generation == "sqlite")
+        _fill_caches(pipe, records, is_first=generation == "sqlite")
+        for key, path, ttl_s in seen_files(records, seed=seed):
+            pipe.set(key, json.dumps(path), ex=ttl_s)
         pipe.execute()
 
 
-def _queued(records: Records, *, seed: int) -> Iterator[tuple[str, str, datetime]]:
-    """Yield camera, path and time of the images that wait, the oldest first.
-
-    The queue has been growing: the further back, the longer an image has waited.
-    """
-    sending = [name for name in CAMERAS if name != records.incident.silent_camera]
-    luck = draws(seed, 0, len(CAMERAS) + 1).random((records.incident.n_queued, 2))
-    waited_s = np.cumsum(0.5 + 30 * luck[:, 0] ** 2)[::-1]
-    for age_s, which in zip(waited_s.tolist(), luck[:, 1].tolist(), strict=True):
-        at = records.ends_at - timedelta(seconds=age_s)
-        camera = CAMERAS.index(sending[int(which * len(sending))])
-        at_us = round(at.timestamp() * SECOND)
-        yield CAMERAS[camera], file_paths(np.array([camera]), np.array([at_us]))[0], at
-
-
-def _images(records: Records, *, seed: int) -> Iterator[bytes]:
-    """Yield the items of ``detection_queue``, a poisoned one after every fifth on an ordinary day."""
-    incident = records.incident
-    poison = list(itertools.islice(itertools.cycle(POISON), incident.n_poison))
-    for number, (camera_id, path, at) in enumerate(_queued(records, seed=seed), start=1):
-        item = {"camera_id": camera_id, "file_path": path, "timestamp": _local(at)}
-        if number % 3 == 0:
-            item["file_hash"] = _sha256(path)
-        yield json.dumps(item).encode()
-        if number % incident.poison_after == 0 and poison:
-            yield poison.pop(0).replace(b"AT", _local(at).encode())
-
-
-def _local(at: datetime) -> str:
-    """Return what ``datetime.now().isoformat()`` gave in the deployment's zone, which is UTC here."""
-    return at.replace(tzinfo=None).isoformat()
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _waiting(records: Records) -> Iterator[bytes]:
-    for analysis in records.waiting:
-        yield json.dumps(_batch_item(analysis)).encode()
-
-
-def _batch_item(analysis: Analysis) -> dict[str, object]:
-    return {
-        "batch_id": analysis.batch_id,
-        "camera_id": CAMERAS[analysis.batch.camera],
-        "detection_ids": [d.detection_id for d in analysis.detections],
-        "timestamp": (analysis.batch.closed_us or analysis.batch.last_us) / SECOND,
-    }
-
-
-def _dead_images(records: Records) -> Iterator[bytes]:
-    """Yield images that the detector gave up on."""
-    errors = (
-        ("side_gate", "File not found", 1),
-        ("porch", "cannot identify image file", 3),
-        ("front_door", "Connection refused: detector at http://localhost:8090", 3),
+def _fill_first_lists(pipe: Pipeline, records: Records, *, seed: int) -> None:
+    pipe.rpush("detection_queue", *first_items(images(records, seed=seed)))
+    pipe.rpush("analysis_queue", *first_items(batches(records)))
+    pipe.rpush(
+        "dlq:detection_queue", *(_json(_letter(each, "detection_queue")) for each in dead_images(records))
     )
-    for number, (camera_id, error, attempts) in enumerate(errors, start=1):
-        failed_at = records.ends_at - timedelta(hours=20 - 5 * number, seconds=11)
-        path = f"/export/foscam/{camera_id}/unread-{number}.jpg"
-        job = {"camera_id": camera_id, "file_path": path, "timestamp": _local(failed_at)}
-        yield _dead_letter("detection_queue", job, error, attempts, failed_at)
-    yield from _rejected(records)
+    pipe.rpush(
+        "dlq:analysis_queue", *(_json(_letter(each, "analysis_queue")) for each in dead_batches(records))
+    )
 
 
-def _rejected(records: Records) -> Iterator[bytes]:
-    """Yield images of one camera that nothing could read, five minutes apart."""
-    for number in range(records.incident.n_rejected, 0, -1):
-        failed_at = records.ends_at - timedelta(minutes=5 * number)
-        path = f"/export/foscam/garage/cut-off-{number}.jpg"
-        job = {"camera_id": "garage", "file_path": path, "timestamp": _local(failed_at)}
-        yield _dead_letter("detection_queue", job, "cannot identify image file", 3, failed_at)
+def first_items(work: Iterable[tuple[Any, Job | bytes]]) -> list[bytes]:
+    """Return the items of a list as the first generation stores them; what is poisoned stays as it is."""
+    return [job if isinstance(job, bytes) else _json(job) for _, job in work]
 
 
-def _dead_batch(records: Records) -> bytes:
-    failed_at = records.ends_at - timedelta(hours=9)
-    batch_id = _sha256("lost batch")[:32]
-    job = {
-        "batch_id": batch_id,
-        "camera_id": "driveway",
-        "detection_ids": [1, 2],
-        "timestamp": failed_at.timestamp(),
-    }
-    return _dead_letter("analysis_queue", job, f"Batch {batch_id} not found in Redis", 3, failed_at)
+def _json(value: object) -> bytes:
+    return json.dumps(value).encode()
 
 
-def _dead_letter(
-    queue: str, job: dict[str, object] | dict[str, str], error: str, attempts: int, failed_at: datetime
-) -> bytes:
-    last_at = failed_at + timedelta(seconds=7 * (attempts - 1))
-    letter = {
-        "original_job": job,
-        "error": error,
-        "attempt_count": attempts,
-        "first_failed_at": _local(failed_at),
-        "last_failed_at": _local(last_at),
+def _letter(letter: Letter, queue: str) -> dict[str, Any]:
+    return {
+        "original_job": letter.job,
+        "error": letter.error,
+        "attempt_count": letter.n_attempts,
+        "first_failed_at": local(letter.first_at),
+        "last_failed_at": local(letter.last_at),
         "queue_name": queue,
     }
-    return json.dumps(letter).encode()
 
 
-Entry = tuple[str, object, int]
+def _fill_later_lists(pipe: Pipeline, records: Records, *, seed: int) -> None:
+    """Write lists with more fields, some of them compressed.
+
+    Only the watcher of the folders puts the prefix before the name; the aggregator and the workers that
+    give up use the bare one.
+    """
+    images_key = f"{schema.KEY_PREFIX}:queue:detection_queue"
+    waiting = [
+        job
+        if isinstance(job, bytes)
+        else packed(job | {"media_type": "image", "pipeline_start_time": local(at)})
+        for at, job in images(records, seed=seed)
+    ]
+    pipe.rpush(images_key, *waiting)
+    pipe.rpush(
+        "analysis_queue",
+        *(
+            job if isinstance(job, bytes) else packed(job | {"pipeline_start_time": local(at)})
+            for at, job in batches(records)
+        ),
+    )
+    for queue, letters in (
+        ("detection_queue", dead_images(records)),
+        ("analysis_queue", dead_batches(records)),
+    ):
+        pipe.rpush(f"dlq:{queue}", *(packed(_later_letter(each, queue)) for each in letters))
+    pipe.rpush("dlq:overflow:analysis_queue", _json(_overflow(records)))
 
 
-def _open_batches(records: Records) -> Iterator[Entry]:
-    """Yield the keys of the batches that were open at the end, with what is left of their hour."""
+def packed(value: Mapping[str, Any]) -> bytes:
+    """Return an item as the second generation stores it: compressed where it is long."""
+    text = _json(value)
+    if len(text) <= _COMPRESSED_FROM_BYTES:
+        return text
+    return b"Z:" + base64.b64encode(zstandard.ZstdCompressor().compress(text))
+
+
+def _later_letter(letter: Letter, queue: str) -> dict[str, Any]:
+    module = f"/app/backend/services/{queue}_worker.py"
+    frames = "".join(
+        f'  File "{module}", line {line}, in step_{line}\n    await step(job)\n'
+        for line in range(40, 40 + 12 * letter.n_attempts, 3)
+    )
+    has_answer = letter.error_type == "ConnectError"
+    return {
+        **_letter(letter, queue),
+        "error_type": letter.error_type,
+        "stack_trace": f"Traceback (most recent call last):\n{frames}{letter.error_type}: {letter.error}",
+        "http_status": 503 if has_answer else None,
+        "response_body": "Service Unavailable" if has_answer else None,
+        "retry_delays": [1.0, 2.0, 4.0][: letter.n_attempts - 1],
+        "context": {"worker": f"{queue}-worker-1"},
+    }
+
+
+def _overflow(records: Records) -> dict[str, str]:
+    """Return a batch that was closed because it was full, and that its queue then had no room for."""
+    started_at = records.ends_at.timestamp() - 5 * 86_400
+    job = {
+        "batch_id": "0f" * 16,
+        "camera_id": "driveway",
+        "detection_ids": list(range(1, 501)),
+        "started_at": started_at,
+        "ended_at": started_at + 88.5,
+        "reason": "max_size",
+    }
+    return {
+        "original_queue": "analysis_queue",
+        "data": packed(job).decode(),
+        "reason": "queue_overflow",
+        "overflow_policy": "dlq",
+    }
+
+
+def _fill_batches(pipe: Pipeline, records: Records, *, is_first: bool) -> None:
+    """Write the keys of the batches that were open at the end, with what is left of their hour."""
     ends_us = records.ends_at.timestamp() * SECOND
     for analysis in records.open_batches:
-        batch, batch_id = analysis.batch, analysis.batch_id
+        batch, camera_id = analysis.batch, CAMERAS[analysis.batch.camera]
+        key = f"batch:{analysis.batch_id}:"
         since_start = _BATCH_TTL_S - int((ends_us - batch.started_us) / SECOND)
         since_last = _BATCH_TTL_S - int((ends_us - batch.last_us) / SECOND)
-        ids = json.dumps([d.detection_id for d in analysis.detections])
-        yield f"batch:{CAMERAS[batch.camera]}:current", batch_id, since_start
-        yield f"batch:{batch_id}:camera_id", CAMERAS[batch.camera], since_start
-        yield f"batch:{batch_id}:detections", ids, since_last
-        # Only this one is not refreshed when a detection is added; both hold decimals as text.
-        yield f"batch:{batch_id}:started_at", str(batch.started_us / SECOND), since_start
-        yield f"batch:{batch_id}:last_activity", str(batch.last_us / SECOND), since_last
+        ids = [d.detection_id for d in analysis.detections]
+        pipe.set(f"batch:{camera_id}:current", json.dumps(analysis.batch_id), ex=since_start)
+        pipe.set(f"{key}camera_id", json.dumps(camera_id), ex=since_start)
+        if is_first:
+            pipe.set(f"{key}detections", json.dumps(json.dumps(ids)), ex=since_last)
+        else:
+            pipe.rpush(f"{key}detections", *ids)
+            pipe.expire(f"{key}detections", since_last)
+            started_at = as_text([batch.started_us])[0].replace(" ", "T")
+            pipe.set(f"{key}pipeline_start_time", json.dumps(started_at), ex=since_start)
+        # Only the start is not refreshed when a detection is added; both hold decimals as text.
+        pipe.set(f"{key}started_at", json.dumps(str(batch.started_us / SECOND)), ex=since_start)
+        pipe.set(f"{key}last_activity", json.dumps(str(batch.last_us / SECOND)), ex=since_last)
 
 
-def _caches(records: Records) -> Iterator[Entry]:
-    columns, rows = records.tables["cameras"]
-    cameras = [dict(zip(columns, row, strict=True)) for row in rows]
-    yield "cache:cameras:list", cameras, _CACHE_TTL_S
-    yield "cache:event_stats", {"total_events": len(records.tables["events"][1])}, _CACHE_TTL_S
-    yield "cache:system_status", {"status": "healthy", "redis": "healthy"}, _STATUS_TTL_S
-
-
-def _seen_files(records: Records, *, seed: int) -> Iterator[Entry]:
-    """Yield the marks that keep an image from being queued twice within five minutes."""
-    for _, path, at in _queued(records, seed=seed):
-        left_s = _DEDUPE_TTL_S - int((records.ends_at - at).total_seconds())
-        if left_s > 0:
-            yield f"dedupe:{_sha256(path)}", path, left_s
+def _fill_caches(pipe: Pipeline, records: Records, *, is_first: bool) -> None:
+    # Later a key helper puts its own prefix behind that of the service.
+    before = "cache:" if is_first else f"cache:{schema.KEY_PREFIX}:cache:"
+    n_events = len(records.tables["events"][1])
+    for name, value, ttl_s in (
+        ("cameras:list", as_dicts(records.tables, "cameras"), _CACHE_TTL_S),
+        ("event_stats", {"total_events": n_events}, _CACHE_TTL_S),
+        ("system_status", {"status": "healthy", "redis": "healthy"}, _STATUS_TTL_S),
+    ):
+        pipe.set(f"{before}{name}", json.dumps(value), ex=ttl_s)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,7 +22,6 @@ _FAILED_RATIO = 0.02
 _LOST_RATIO = 0.012
 _OTHER_LEVEL_RATIO = 0.07
 _REVIEWED_RATIO = 0.35
-_IDS_AS_TEXT_DAYS = 7
 _BASE = {"person": 47, "truck": 36, "car": 29, "package": 27, "dog": 17, "cat": 9}
 _NOTES = ("Mail carrier.", "Neighbour's cat.", "Only the wind.", "Family.", "Asked next door, all well.")
 _WHY = ("nobody was expected", "a familiar pattern at this hour", "no known person matched", "little detail")
@@ -118,26 +116,23 @@ def _batch_id(luck: Floats) -> str:
     return uuid.UUID(int=number % 2**128, version=4).hex
 
 
-def event_row(analysis: Analysis, *, midnight_us: int) -> tuple[object, ...]:
+def event_row(analysis: Analysis) -> tuple[object, ...]:
     """Return the columns of an event after ``camera_id`` and its times.
 
     Parameters
     ----------
     analysis : Analysis
-    midnight_us : int
-        The beginning of the last day; older events hold their ids as text.
 
     Returns
     -------
     tuple
-        batch_id, risk_score, risk_level, summary, reasoning, detection_ids, reviewed, notes,
-        is_fast_path.
+        batch_id, risk_score, risk_level, summary, reasoning, detection_ids (a tuple), reviewed, notes,
+        is_fast_path. A failed analysis is 50 and medium, as the first generation writes it.
     """
     luck = analysis.luck
-    is_old = analysis.batch.started_us < midnight_us - _IDS_AS_TEXT_DAYS * DAY_US
-    ids = [str(d.detection_id) if is_old else d.detection_id for d in analysis.detections]
+    ids = tuple(d.detection_id for d in analysis.detections)
     if luck[6] < _FAILED_RATIO:
-        # The first generation writes an event all the same; its score is none.
+        # An event is written all the same; its score is none.
         reasoning = f"{schema.FAILED_REASONING}: timed out after 30.0 s"
         told: tuple[object, ...] = (50, "medium", schema.FAILED_SUMMARY, reasoning)
     else:
@@ -145,7 +140,7 @@ def event_row(analysis: Analysis, *, midnight_us: int) -> tuple[object, ...]:
         told = (score, _level(score, luck), _summary(analysis), _reasoning(analysis, score))
     reviewed = bool(luck[7] < _REVIEWED_RATIO)
     notes = _NOTES[int(luck[8] * len(_NOTES))] if reviewed and luck[9] < 0.05 else None
-    return (analysis.batch_id, *told, json.dumps(ids), int(reviewed), notes, int(analysis.is_fast_path))
+    return (analysis.batch_id, *told, ids, int(reviewed), notes, int(analysis.is_fast_path))
 
 
 def _best(analysis: Analysis) -> Seen:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -22,25 +21,23 @@ from secnb.sample.history import (
     to_us,
 )
 from secnb.sample.incidents import ORDINARY, Incident
+from secnb.sample.operators import feedback
 from secnb.sample.reasoning import Analysis, Seen, analyses, event_row
 from secnb.sample.scenes import CAMERAS, KINDS, NEVER_SEEN
+from secnb.sample.tables import (
+    CAMERA_COLUMNS,
+    DETECTION_COLUMNS,
+    EVENT_COLUMNS,
+    FEEDBACK_COLUMNS,
+    GPU_COLUMNS,
+    TRUTH_COLUMNS,
+    Rows,
+    Tables,
+    as_text,
+)
 
 FAST_PATH_FROM: Final = 0.90
 FAST_PATH_TYPES: Final = ("person",)
-
-CAMERA_COLUMNS = ("id", "name", "folder_path", "status", "created_at", "last_seen_at")
-DETECTION_COLUMNS = (
-    *("id", "camera_id", "file_path", "file_type", "detected_at", "object_type", "confidence"),
-    *("bbox_x", "bbox_y", "bbox_width", "bbox_height", "thumbnail_path"),
-)
-_EVENT_COLUMNS = (
-    *("id", "camera_id", "started_at", "ended_at", "batch_id", "risk_score", "risk_level", "summary"),
-    *("reasoning", "detection_ids", "reviewed", "notes", "is_fast_path"),
-)
-_GPU_COLUMNS = (
-    *("recorded_at", "gpu_utilization", "memory_used", "memory_total", "temperature", "inference_fps"),
-)
-TRUTH_COLUMNS = ("detection_id", "is_true", "object_id")
 
 # Rows of an early version that was stopped between two writes: a value is missing.
 _NO_CONFIDENCE_BELOW = 0.0004
@@ -49,22 +46,20 @@ _NO_THUMBNAIL_RATIO = 0.04
 _N_WAITING = 3
 _WAITING_US = 480 * SECOND
 _GPU_STEP_US = 300 * SECOND
-_GPU_MEMORY_BYTES = 24 * 2**30
+_GPU_MEMORY_MB = 24 * 1024
 
 _LABELS = np.array([kind.label for kind in KINDS.values()])
 _IS_TRUE = np.array([kind.is_true for kind in KINDS.values()])
 
-Rows = list[tuple[Any, ...]]
-
 
 @dataclass(frozen=True)
 class Records:
-    """All that a sandbox's database and Redis are filled from.
+    """All that a sandbox's database and Redis are filled from, whatever its generation.
 
     Attributes
     ----------
     tables : mapping of str to (tuple of str, list of tuple)
-        Per table its column names and its rows, as they are stored.
+        Per table its column names and its rows: times as text in UTC, an event's detection ids as a tuple.
     open_batches, waiting : tuple of Analysis
         Batches not closed yet, and closed ones that wait for their analysis.
     ends_at : datetime.datetime
@@ -73,7 +68,7 @@ class Records:
         What of it shows in Redis.
     """
 
-    tables: Mapping[str, tuple[tuple[str, ...], Rows]]
+    tables: Tables
     open_batches: tuple[Analysis, ...]
     waiting: tuple[Analysis, ...]
     ends_at: datetime
@@ -118,26 +113,17 @@ def synthetic(*, seed: int, ends_at: datetime, incident: Incident = ORDINARY) ->
         waiting = [a for a in closed if (a.done_us or 0) > stopped_us and (a.batch.closed_us or 0) <= ends_us]
     kept_back = {a.batch_id for a in waiting}
     done = [a for a in closed if a.batch_id not in kept_back and (a.done_us or 0) <= ends_us]
+    events = _events(done)
+    is_true = {one.detection_id: one.is_true for one in seen}
     tables = {
         "cameras": (CAMERA_COLUMNS, _cameras(recorded, midnight_us)),
         "detections": (DETECTION_COLUMNS, _detections(recorded, seen)),
-        "events": (_EVENT_COLUMNS, _events(done, midnight_us)),
-        "gpu_stats": (_GPU_COLUMNS, _gpu_stats(int(seed), midnight_us, ends_us)),
+        "events": (EVENT_COLUMNS, events),
+        "event_feedback": (FEEDBACK_COLUMNS, feedback(events, is_true, seed=int(seed), ends_us=ends_us)),
+        "gpu_stats": (GPU_COLUMNS, _gpu_stats(int(seed), midnight_us, ends_us)),
         "secnb_truth": (TRUTH_COLUMNS, _truth(frames, seen)),
     }
     return Records(tables, tuple(a for a in found if a.done_us is None), _in_turn(waiting), ends_at, incident)
-
-
-def as_text(at_us: Sequence[int] | Ints) -> list[str]:
-    """Return times as SQLAlchemy writes them into SQLite: naive text, in UTC.
-
-    Examples
-    --------
-    >>> as_text([0])
-    ['1970-01-01 00:00:00.000000']
-    """
-    times = np.asarray(at_us, dtype=np.int64).astype("datetime64[us]")
-    return [text.replace("T", " ") for text in np.datetime_as_string(times, unit="us").tolist()]
 
 
 def file_paths(camera: Ints, taken_us: Ints) -> list[str]:
@@ -262,13 +248,13 @@ def _detections(recorded: Frames, seen: list[Seen]) -> Rows:
     ]
 
 
-def _events(done: list[Analysis], midnight_us: int) -> Rows:
+def _events(done: list[Analysis]) -> Rows:
     """Return the events, numbered in the order in which the reasoner finished."""
     done = sorted(done, key=lambda a: (a.done_us or 0, a.batch_id))
     started = as_text([a.batch.started_us for a in done])
     ended = as_text([a.batch.last_us for a in done])
     return [
-        (event_id, CAMERAS[a.batch.camera], start, end, *event_row(a, midnight_us=midnight_us))
+        (event_id, CAMERAS[a.batch.camera], start, end, *event_row(a))
         for event_id, (a, start, end) in enumerate(zip(done, started, ended, strict=True), start=1)
     ]
 
@@ -289,18 +275,18 @@ def _truth(frames: Frames, seen: list[Seen]) -> Rows:
 
 
 def _gpu_stats(seed: int, midnight_us: int, ends_us: int) -> Rows:
-    """Return one sample per five minutes of the last 24 hours, in percent, bytes, °C, frames/s."""
+    """Return one sample per five minutes of the last 24 hours, in percent, MB (2**20 bytes), °C, frames/s."""
     rows: Rows = []
     for offset in (1, 0):
         luck = draws(seed, offset, len(CAMERAS)).random((DAY_US // _GPU_STEP_US, 4))
         at_us = midnight_us - offset * DAY_US + np.arange(len(luck)) * _GPU_STEP_US
         busy = 12 + 70 * luck[:, 0] ** 3
-        used = (0.55 + 0.1 * luck[:, 1]) * _GPU_MEMORY_BYTES
+        used = (0.55 + 0.1 * luck[:, 1]) * _GPU_MEMORY_MB
         columns = (
             as_text(at_us),
             np.round(busy, 1).tolist(),
             used.astype(np.int64).tolist(),
-            [_GPU_MEMORY_BYTES] * len(luck),
+            [_GPU_MEMORY_MB] * len(luck),
             np.round(41 + 0.4 * busy + 3 * luck[:, 2], 1).tolist(),
             np.round(2 + 9 * luck[:, 3], 2).tolist(),
         )

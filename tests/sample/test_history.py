@@ -15,9 +15,10 @@ from secnb import schema
 from secnb.errors import BadInputError
 from secnb.sample.aggregate import IDLE_US, SECOND, TICK_PHASE_US, TICK_US, WINDOW_US, close_batches
 from secnb.sample.history import RECORDED_FROM
-from secnb.sample.queues import _images
+from secnb.sample.queues import first_items
 from secnb.sample.records import FAST_PATH_FROM, Records, synthetic
 from secnb.sample.scenes import CAMERAS, LAST_SCENE, NEVER_SEEN, OFFLINE
+from secnb.sample.work import images
 
 ENDS_AT = datetime(2026, 3, 15, 13, 24, 5, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 3, 15, tzinfo=UTC)
@@ -45,8 +46,13 @@ def detections(records: Records) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def events(records: Records) -> pd.DataFrame:
     frame = to_table(records, "events")
-    frame["ids"] = [[int(i) for i in json.loads(ids)] for ids in frame["detection_ids"]]
+    frame["ids"] = [list(ids) for ids in frame["detection_ids"]]
     return frame
+
+
+@pytest.fixture(scope="module")
+def feedback(records: Records) -> pd.DataFrame:
+    return to_table(records, "event_feedback")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +72,11 @@ def test_another_seed_gives_another_history(records: Records):
 def test_the_whole_days_do_not_depend_on_the_time_of_day(records: Records, clock: tuple[int, int, int]):
     hour, minute, second = clock
     other = synthetic(seed=0, ends_at=MIDNIGHT.replace(hour=hour, minute=minute, second=second))
-    for name, time in (("detections", "detected_at"), ("events", "ended_at")):
+    for name, time in (
+        ("detections", "detected_at"),
+        ("events", "ended_at"),
+        ("event_feedback", "created_at"),
+    ):
         at = records.tables[name][0].index(time)
         before = [[r for r in one.tables[name][1] if r[at] < str(MIDNIGHT)[:19]] for one in (records, other)]
         assert before[0] == before[1]
@@ -254,12 +264,6 @@ def test_batch_ids_are_32_hexadecimal_digits_and_unique(events: pd.DataFrame):
     assert events["batch_id"].is_unique
 
 
-def test_ids_are_text_in_the_older_half_and_numbers_later(events: pd.DataFrame):
-    is_text = events["detection_ids"].str.startswith('["')
-    assert (is_text == (events["started_at"] < MIDNIGHT - timedelta(days=7))).all()
-    assert 0.3 < is_text.mean() < 0.7
-
-
 def test_some_batches_were_lost(detections: pd.DataFrame, events: pd.DataFrame):
     days = detections["detected_at"] < MIDNIGHT
     in_event = detections["id"].isin(events["ids"].explode())
@@ -280,6 +284,45 @@ def test_levels_mostly_follow_the_score(events: pd.DataFrame):
     assert 0.9 < (events["risk_level"] == expected).mean() < 0.98
 
 
+def test_few_events_have_a_verdict_and_none_has_two(events: pd.DataFrame, feedback: pd.DataFrame):
+    assert 0.06 < len(feedback) / len(events) < 0.10
+    assert feedback["event_id"].is_unique
+    assert feedback["id"].tolist() == list(range(1, len(feedback) + 1))
+
+
+def test_verdicts_favour_true_alarms_and_high_scores(
+    events: pd.DataFrame, feedback: pd.DataFrame, truth: pd.DataFrame
+):
+    judged = events.set_index("id").loc[feedback["event_id"]]
+    really_there = set(truth.loc[truth["is_true"] == 1, "detection_id"].dropna())
+    is_true = pd.Series([not really_there.isdisjoint(ids) for ids in events["ids"]], index=events["id"])
+    assert is_true[feedback["event_id"]].mean() > is_true.mean() + 0.1
+    assert judged["risk_score"].mean() > events["risk_score"].mean() + 5
+    says_true = (feedback["feedback_type"] != "false_positive").to_numpy()
+    assert (is_true[feedback["event_id"]].to_numpy() == says_true).all()
+
+
+def test_verdicts_are_about_what_was_reviewed_and_did_not_fail(events: pd.DataFrame, feedback: pd.DataFrame):
+    judged = events.set_index("id").loc[feedback["event_id"]]
+    assert (judged["reviewed"] == 1).all()
+    assert (judged["summary"] != schema.FAILED_SUMMARY).all()
+    assert (feedback["created_at"].to_numpy() > judged["ended_at"].to_numpy()).all()
+    assert feedback["created_at"].max() <= ENDS_AT
+
+
+def test_a_wrong_severity_names_another_level_and_a_missed_threat_a_higher_one(
+    events: pd.DataFrame, feedback: pd.DataFrame
+):
+    score = events.set_index("id")["risk_score"].loc[feedback["event_id"]].to_numpy()
+    level = np.searchsorted(schema.RISK_CUTS, score, side="left")
+    for verdict, compare in (("severity_wrong", np.not_equal), ("missed_threat", np.greater)):
+        rows = (feedback["feedback_type"] == verdict).to_numpy()
+        expected = feedback.loc[rows, "expected_severity"].map(schema.RISK_LEVELS.index).to_numpy()
+        assert compare(expected, level[rows]).all()
+        assert 5 <= rows.sum() <= 60
+    assert feedback["expected_severity"].notna().sum() < len(feedback) / 4
+
+
 def test_gpu_samples_cover_the_last_day(records: Records):
     recorded = to_table(records, "gpu_stats")["recorded_at"]
     assert len(recorded) == 288
@@ -288,7 +331,7 @@ def test_gpu_samples_cover_the_last_day(records: Records):
 
 
 def test_the_queue_holds_every_kind_of_poison(records: Records):
-    items = list(_images(records, seed=0))
+    items = first_items(images(records, seed=0))
     read = [parsed(item) for item in items]
     assert sum(isinstance(each, dict) and {"camera_id", "file_path"} <= set(each) for each in read) >= 40
     assert ValueError in read
@@ -311,7 +354,7 @@ def parsed(item: bytes) -> object:
 
 
 def test_the_oldest_message_is_next_in_turn(records: Records):
-    times = re.findall(rb'"timestamp": "([^"]+)"', b"\n".join(_images(records, seed=0)))
+    times = re.findall(rb'"timestamp": "([^"]+)"', b"\n".join(first_items(images(records, seed=0))))
     assert times == sorted(times)
     assert b"+" not in b"".join(times)
 
