@@ -12,8 +12,8 @@ from redis.exceptions import NoPermissionError, ResponseError
 from secnb.core.redis_reader import RedisReader
 
 _PAGE = 1000
-# Values are fetched in groups that stay below this, and none that is larger on its own.
-MAX_VALUE_BYTES = 16 * 1024 * 1024
+# Values are fetched in groups; one that is larger than this would keep the server busy for too long.
+MAX_VALUE_BYTES = 4 * 1024 * 1024
 _GROUP_BYTES = 1024 * 1024
 
 
@@ -46,7 +46,7 @@ class Keys:
     is_truncated: bool
 
 
-class _Facts:
+class Facts:
     """Commands about each key; one that this user may not run at all is not sent again."""
 
     def __init__(self, *commands: tuple[str, ...]) -> None:
@@ -83,7 +83,7 @@ async def fetch_keys(
     reader: RedisReader, pattern: str, *, limit: int | None, on_page: Callable[[int], None]
 ) -> Keys:
     """Return keys with type, time to live, size and encoding; one that vanished meanwhile is left out."""
-    facts = _Facts(("TYPE",), ("PTTL",), ("MEMORY", "USAGE"), ("OBJECT", "ENCODING"))
+    facts = Facts(("TYPE",), ("PTTL",), ("MEMORY", "USAGE"), ("OBJECT", "ENCODING"))
 
     async def look(names: Sequence[bytes]) -> list[Key]:
         return [
@@ -98,12 +98,12 @@ async def fetch_values(
     reader: RedisReader, pattern: str, *, limit: int | None, on_page: Callable[[int], None]
 ) -> Keys:
     """Return keys with type, time to live and, where they are strings, their value."""
-    facts = _Facts(("TYPE",), ("PTTL",), ("STRLEN",))
+    facts = Facts(("TYPE",), ("PTTL",), ("STRLEN",))
 
     async def look(names: Sequence[bytes]) -> list[Key]:
         rows = await facts.fetch(reader, names)
         sizes = [size if kind == b"string" else None for kind, _, size in rows]
-        values = await _values(reader, names, sizes)
+        values = await read_values(reader, names, sizes)
         return [
             Key(name, _text(kind), _ttl_s(ttl), value=value, n_bytes=size)
             for name, (kind, ttl, _), size, value in zip(names, rows, sizes, values, strict=True)
@@ -131,9 +131,10 @@ async def _collect(
     return Keys(sorted(keys[:limit], key=lambda key: key.name), is_truncated)
 
 
-async def _values(
+async def read_values(
     reader: RedisReader, names: Sequence[bytes], sizes: Sequence[int | None]
 ) -> list[bytes | None]:
+    """Return the values of strings in groups of a bounded size; None where one has no size, or too much."""
     values: list[bytes | None] = [None] * len(names)
     group: list[int] = []
     room = _GROUP_BYTES

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from secnb.core.redis_pages import page_size
 from secnb.core.redis_reader import RedisReader
 
 _AT_ONCE = 100
 # The last item of the first look is searched for among so many of the newest: well under a millisecond.
+# Where items are large it is among fewer, since each may have to be compared to its end.
 _SEARCHED = 10_000
 
 
@@ -54,8 +56,9 @@ async def fetch_flows(reader: RedisReader, marks: Mapping[str, ListMark]) -> dic
         page = names[at : at + _AT_ONCE]
         asked: list[tuple[Any, ...]] = []
         for name in page:
-            search = ("RANK", -1, "COUNT", 2, "MAXLEN", _SEARCHED)
-            asked += [("LLEN", name), ("LPOS", name, marks[name].last, *search)]
+            last = marks[name].last or b""
+            search = ("RANK", -1, "COUNT", 2, "MAXLEN", page_size(len(last), most=_SEARCHED))
+            asked += [("LLEN", name), ("LPOS", name, last, *search)]
         answers = await reader.ask(asked, at_once=True)
         for name, length, found in zip(page, answers[::2], answers[1::2], strict=True):
             flows[name] = _flow(marks[name], length, found)

@@ -17,6 +17,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import Connection
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
+from secnb.core.redis_pages import item_bytes, looks, n_bytes, page_size
 from secnb.core.redis_wire import close_pool, connection_options, fetch_version
 from secnb.core.url import mask_url
 from secnb.errors import QueryError, UnreachableError
@@ -24,9 +25,11 @@ from secnb.errors import QueryError, UnreachableError
 Side = Literal["head", "tail"]
 
 _LIMIT_S = 3.0
-# A page of ordinary messages keeps the server busy for well under 10 ms.
+# Commands in one piece, and keys in one step of SCAN.
 _PAGE = 1000
 _SCAN_COUNT = 1000
+# A page of small messages: the server is busy with it for less than a millisecond.
+_ITEMS = 4000
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,14 @@ class QueueState:
     type: str
     length: int | None
     oldest: bytes | None
+
+
+@dataclass(frozen=True)
+class _Page:
+    """Items of a list that follow each other, and how many more may be asked for after them."""
+
+    items: list[bytes]
+    next_size: int
 
 
 class RedisReader:
@@ -140,22 +151,29 @@ class RedisReader:
     ) -> Items:
         """Return up to `n` items of a list, from its head or its tail; None for all.
 
-        Up to 1,000 items are one page, which is the length and the items of one instant. A longer read
-        of a live list says whether it moved.
+        Up to 4,000 items are one page, which is the length and the items of one instant; large items make
+        smaller pages, so that no command keeps the server busy for long. A longer read of a live list
+        says whether it moved.
         """
         async with self._asking():
-            length, head, items, first = await self._first_page(name, n=n, side=side)
+            ends = [("LINDEX", name, at) for at in (0, -1)]
+            looked = await self.ask(looks(name, "LLEN", *ends))
+            first_size = page_size(item_bytes(looked), most=_ITEMS)
+            length = looked[1] if isinstance(looked[1], int) else 0
+            length, head, page, first = await self._first_page(name, n, side, first_size, length)
+            items = page.items
             wanted = length if n is None else min(n, length)
             has_moved = False
             while len(items) < wanted:
-                start = first + len(items)
-                stop = first + min(wanted, len(items) + _PAGE) - 1
-                now, head_now, page = await self._page(name, start, stop)
-                has_moved = has_moved or now != length or head_now != head
-                if not page:
-                    break
-                items += page
                 on_page(len(items))
+                start = first + len(items)
+                stop = min(first + wanted, start + page.next_size) - 1
+                now, head_now, page = await self._page(name, start, stop, length)
+                has_moved = has_moved or now != length or head_now != head
+                if not page.items:
+                    break
+                items += page.items
+            on_page(len(items))
         return Items(items, first, length, has_moved)
 
     async def ask(self, commands: Sequence[tuple[Any, ...]], *, at_once: bool = False) -> list[Any]:
@@ -200,22 +218,24 @@ class RedisReader:
         """Close all connections; idempotent."""
         await close_pool(self._client.connection_pool)
 
-    async def _first_page(self, name: str, *, n: int | None, side: Side) -> tuple[int, Any, list[bytes], int]:
-        if side == "head" or (n is not None and n <= _PAGE):
-            size = _PAGE if n is None else min(n, _PAGE)
-            start, stop = (0, size - 1) if side == "head" else (-size, -1)
-            if size == 0:
-                start, stop = 1, 0
-            length, head, items = await self._page(name, start, stop)
-            return length, head, items, 0 if side == "head" else length - len(items)
-        length, head, _ = await self._page(name, 1, 0)
-        return length, head, [], max(0, length - n) if n is not None else 0
+    async def _first_page(
+        self, name: str, n: int | None, side: Side, most: int, length: int
+    ) -> tuple[int, Any, _Page, int]:
+        if side == "tail" and n is not None and not 0 < n <= most:
+            length, head, _ = await self._page(name, 1, 0, length)
+            return length, head, _Page([], most), max(0, length - n)
+        size = most if n is None else min(n, most)
+        start, stop = (-size, -1) if side == "tail" and n is not None else (0, size - 1)
+        length, head, page = await self._page(name, *((start, stop) if size else (1, 0)), length)
+        return length, head, page, 0 if start >= 0 else length - len(page.items)
 
-    async def _page(self, name: str, start: int, stop: int) -> tuple[int, Any, list[bytes]]:
-        length, head, items = await self.demand(
-            [("LLEN", name), ("LINDEX", name, 0), ("LRANGE", name, start, stop)], at_once=True
-        )
-        return length, head, items
+    async def _page(self, name: str, start: int, stop: int, length: int) -> tuple[int, Any, _Page]:
+        # Larger items may follow: the last of what could be the next page tells.
+        ahead = ("LINDEX", name, min(stop + _ITEMS, length - 1))
+        asked = [("LLEN", name), ("LINDEX", name, 0), ("LRANGE", name, start, stop), ahead]
+        length, head, items, sample = await self.demand(asked, at_once=True)
+        mean = sum(map(len, items)) / max(len(items), 1)
+        return length, head, _Page(items, page_size(max(mean, n_bytes(sample)), most=_ITEMS))
 
     async def _send(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         packed = b"".join([hiredis.pack_command(tuple(map(_to_raw, command))) for command in commands])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from secnb.core.redis_pages import item_bytes, looks, page_size
 from secnb.core.redis_reader import RedisReader, Side
 
 _PAGE = 500
@@ -120,28 +121,36 @@ async def fetch_entries(
     """
     from_tail = side == "tail" and n is not None
     items: list[Entry] = []
-    length, first, page = await _page(reader, name, items, n, from_tail=from_tail)
+    mean = await _mean_bytes(reader, name)
+    most = page_size(mean, most=_PAGE)
+    size = most if n is None else min(n, most)
+    length, first, page = await _page(reader, name, items, size, from_tail=from_tail)
     wanted, has_moved = length if n is None else min(n, length), False
     while page:
         items += page
         on_page(len(items))
         if len(items) >= wanted:
             break
-        now, first_now, page = await _page(reader, name, items, wanted - len(items), from_tail=from_tail)
+        size = min(wanted - len(items), page_size(max(mean, _page_mean(page)), most=_PAGE))
+        now, first_now, page = await _page(reader, name, items, size, from_tail=from_tail)
         has_moved = has_moved or (now, first_now) != (length, first)
     first_pos = length - len(items) if from_tail else 0
     return Entries(items[::-1] if from_tail else items, first_pos, length, has_moved)
 
 
 async def count_after(reader: RedisReader, name: str, last_id: bytes) -> int | None:
-    """Return how many entries came after `last_id`; None beyond 10,000, or where it may not be asked."""
+    """Return how many entries came after `last_id`; None beyond 10,000, or where it may not be asked.
+
+    Large entries make smaller pages, of which there are no more: then it is None beyond fewer.
+    """
     count = 0
+    size = page_size(await _mean_bytes(reader, name), most=_PAGE)
     for _ in range(_COUNT_PAGES):
-        (page,) = await reader.ask([("XRANGE", name, b"(" + last_id, "+", "COUNT", _PAGE)])
+        (page,) = await reader.ask([("XRANGE", name, b"(" + last_id, "+", "COUNT", size)])
         if not isinstance(page, list):
             return None
         count += len(page)
-        if len(page) < _PAGE:
+        if len(page) < size:
             return count
         last_id = page[-1][0]
     return None
@@ -198,8 +207,17 @@ async def _entry(reader: RedisReader, name: str, entry_id: bytes) -> Entry:
     return entries[0] if entries else Entry(entry_id, ())
 
 
+async def _mean_bytes(reader: RedisReader, name: str) -> float:
+    ends = [("XRANGE", name, "-", "+", "COUNT", 1), ("XREVRANGE", name, "+", "-", "COUNT", 1)]
+    return item_bytes(await reader.ask(looks(name, "XLEN", *ends)))
+
+
+def _page_mean(page: Sequence[Entry]) -> float:
+    return sum(len(part) for entry in page for field in entry.fields for part in field) / len(page)
+
+
 async def _page(
-    reader: RedisReader, name: str, items: Sequence[Entry], n: int | None, *, from_tail: bool
+    reader: RedisReader, name: str, items: Sequence[Entry], size: int, *, from_tail: bool
 ) -> tuple[int, Any, list[Entry]]:
     """Return length, first entry and the page after `items`, all of one instant."""
     start, stop = ("+", "-") if from_tail else ("-", "+")
@@ -209,7 +227,7 @@ async def _page(
         b"(" + items[-1].id if items else start,
         stop,
         "COUNT",
-        _PAGE if n is None else min(n, _PAGE),
+        size,
     )
     length, first, found = await reader.demand(
         [("XLEN", name), ("XRANGE", name, "-", "+", "COUNT", 1), page], at_once=True

@@ -10,8 +10,9 @@ import pandas as pd
 
 from secnb.core.redis_batches import BatchKeys, Part, fetch_batches, read_id
 from secnb.core.redis_reader import RedisReader
-from secnb.frames.messages import decode_value, read_time
+from secnb.frames.messages import decode_value
 from secnb.frames.notes import note
+from secnb.frames.times import read_time
 from secnb.frames.typed import to_frame
 from secnb.schema import OPEN_BATCHES
 

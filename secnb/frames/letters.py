@@ -13,10 +13,11 @@ from secnb.core.redis_reader import RedisReader
 from secnb.core.redis_streams import Entry, fetch_entries
 from secnb.errors import UnknownQueueError
 from secnb.frames.keynames import bare, both_forms, check_limit, check_text, is_dead_letters, source_of
-from secnb.frames.messages import Decoded, decode_message, plain_field, read_time
+from secnb.frames.messages import Decoded, decode_message, plain_field
 from secnb.frames.notes import note
 from secnb.frames.queues import fetch_other_queues
 from secnb.frames.streams import decode_entry, entry_at, raw_entry
+from secnb.frames.times import read_time
 from secnb.frames.typed import to_columns, to_frame
 from secnb.schema import DEAD_LETTERS, DLQ_FIELDS, KEY_PREFIX, QUEUE_FIELDS
 

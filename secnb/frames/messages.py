@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import json
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any
 
+import numpy as np
 import orjson
 import pandas as pd
 import zstandard
@@ -19,21 +20,16 @@ import zstandard
 from secnb.core.collector import collector_paused
 from secnb.frames.keynames import bare
 from secnb.frames.quick import kinds_of, quick_series
-from secnb.frames.together import decode_pages
-from secnb.frames.typed import to_frame, to_times
-from secnb.schema import MESSAGES, QUEUE_FIELDS, TIME
+from secnb.frames.times import all_enqueued_at
+from secnb.frames.together import decode_together
+from secnb.frames.typed import to_series
+from secnb.schema import MESSAGES, QUEUE_FIELDS
 
 _COMPRESSED = b"Z:"
 _MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 # orjson turns an integer beyond 64 bits into a float without an error.
 _LONG_NUMBER = re.compile(rb"\d{19}")
-_NUMBER = re.compile(r"\s*[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?\s*")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-# Seconds since 1970 in this range are 2001 to 2286; anything else is no time of a deployment.
-_EPOCH_S = (1e9, 1e10)
-# What pandas and Python read alike: with seconds or microseconds, with an offset or without.
-_FULL_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{6})?(?:[+-]\d\d:\d\d)?", re.ASCII)
-_TIME_FIELDS = ("timestamp", "last_failed_at", "dlq_timestamp", "ended_at")
 
 
 @dataclass(frozen=True)
@@ -149,51 +145,11 @@ def _kind(value: Any) -> str:
     return names.get(type(value), type(value).__name__)
 
 
-def read_time(value: Any, timezone: tzinfo) -> datetime | None:
-    """Return a queue's time as aware UTC, or None where it is none.
-
-    Understood are ISO 8601 text (naive text in `timezone`), and seconds since 1970 as number or text.
-    """
-    if isinstance(value, str):
-        if _NUMBER.fullmatch(value):
-            # Some numbers would pass for dates: 1701123112123 for an evening of 1701.
-            return _from_epoch(value)
-        try:
-            stamp = datetime.fromisoformat(value)
-        except ValueError:
-            return None
-        try:
-            return (stamp if stamp.tzinfo else stamp.replace(tzinfo=timezone)).astimezone(UTC)
-        except (OverflowError, ValueError):
-            return None
-    return None if isinstance(value, bool) else _from_epoch(value)
-
-
-def _from_epoch(value: Any) -> datetime | None:
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    if not math.isfinite(seconds) or not _EPOCH_S[0] <= seconds < _EPOCH_S[1]:
-        return None
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def enqueued_at(payload: Any, timezone: tzinfo) -> datetime | None:
-    """Return when a message was put into its queue, by the first time field that it has."""
-    if not isinstance(payload, dict):
-        return None
-    for name in _TIME_FIELDS:
-        if (stamp := read_time(payload.get(name), timezone)) is not None:
-            return stamp
-    return None
-
-
 def to_messages(
     raws: Sequence[bytes],
     *,
     queue: str,
-    positions: Sequence[int],
+    first_pos: int,
     now: datetime,
     timezone: tzinfo,
     entry_ids: Sequence[str] | None = None,
@@ -206,105 +162,126 @@ def to_messages(
         As stored; kept in the column ``raw``.
     queue : str
         Its name decides which fields a message needs.
-    positions : sequence of int
-        Position of each message in its queue, from 0 at the head.
+    first_pos : int
+        Position of the first message in its queue, from 0 at the head.
     now : datetime
         The server's time, aware; ages are measured against it.
     timezone : tzinfo
         The zone of naive times in messages.
     """
     with collector_paused():
-        payloads, errors = _decode_all(raws, needed=needed_fields(queue))
-        stamps = _all_enqueued_at(payloads, timezone)
+        payloads, objects, errors = _decode_all(raws)
+        fields = _fields_of(objects)
+        errors = _missing_fields(objects, fields, needed_fields(queue)) | errors
+        stamps = all_enqueued_at(objects, timezone)
+        works = _works(objects)
         return message_frame(
-            raws, payloads, errors, stamps, positions=positions, now=now, entry_ids=entry_ids
+            raws,
+            payloads,
+            errors,
+            stamps,
+            fields=fields if works is objects else _fields_of(works),
+            first_pos=first_pos,
+            now=now,
+            entry_ids=entry_ids,
         )
 
 
-def _decode_all(raws: Sequence[bytes], *, needed: Sequence[str]) -> tuple[list[Any], list[str | None]]:
-    payloads: list[Any] = []
-    errors: list[str | None] = []
-    for page, found in decode_pages(raws):
-        if found is None:
-            decoded = [decode_message(raw, needed=needed) for raw in page]
-            payloads += [each.payload for each in decoded]
-            errors += [each.error for each in decoded]
-        else:
-            payloads += found
-            errors += _missing_fields(found, needed)
-    return payloads, errors
+def _decode_all(raws: Sequence[bytes]) -> tuple[list[Any], list[dict[str, Any]], dict[int, str]]:
+    """Return all payloads; the same with an empty object for each that is none; and by row why it is none."""
+    payloads: list[Any]
+    payloads, odd = decode_together(raws)
+    objects: list[Any] = list(payloads)
+    errors: dict[int, str] = {}
+    for row in odd:
+        decoded = decode_message(raws[row])
+        payloads[row], objects[row] = decoded.payload, decoded.payload
+        if decoded.error is not None:
+            errors[row], objects[row] = decoded.error, {}
+    return payloads, objects, errors
 
 
-def _missing_fields(payloads: Sequence[Mapping[str, Any]], needed: Sequence[str]) -> list[str | None]:
-    """Return what each message lacks; a page where all have everything is the ordinary case."""
+def _fields_of(objects: Sequence[Mapping[str, Any]]) -> Callable[[str], list[Any]]:
+    """Return a function that gives the values of a field; each field is gone through once."""
+    return functools.cache(lambda name: [each.get(name) for each in objects])
+
+
+def _missing_fields(
+    objects: Sequence[Mapping[str, Any]], fields: Callable[[str], list[Any]], needed: Sequence[str]
+) -> dict[int, str]:
+    """Return by row what messages lack; one that has every field is the ordinary case."""
+    rows: set[int] = set()
     for name in needed:
-        values = [payload.get(name) for payload in payloads]
-        if None in values or "" in values:
-            return [_checked(payload, needed).error for payload in payloads]
-    return [None] * len(payloads)
+        if not all(values := fields(name)):
+            # Zero and False are values; they are rare enough to be looked at closely.
+            rows |= set(np.flatnonzero(~np.fromiter(map(bool, values), np.bool_, len(values))).tolist())
+    found = {row: _checked(objects[row], needed).error for row in rows}
+    return {row: error for row, error in found.items() if error is not None}
 
 
-def _all_enqueued_at(payloads: Sequence[Any], timezone: tzinfo) -> pd.Series[Any]:
-    """Return `enqueued_at` of all messages; those with a full ISO 8601 text are read together."""
-    texts: list[str | None] = [None] * len(payloads)
-    if str(timezone) == "UTC":
-        texts = [_full_time(payload) for payload in payloads]
-    stamps = quick_series(texts, TIME, kinds_of(texts))
-    if stamps is None:
-        return to_times([enqueued_at(payload, timezone) for payload in payloads])
-    odd = {row: enqueued_at(payloads[row], timezone) for row, text in enumerate(texts) if text is None}
-    found = {row: stamp for row, stamp in odd.items() if stamp is not None}
-    if found:
-        stamps.loc[list(found)] = to_times(list(found.values())).array
-    return stamps
-
-
-def _full_time(payload: Any) -> str | None:
-    """Return the time of a message if it is full ISO 8601 text; the rest is the matter of `read_time`."""
-    text = payload.get(_TIME_FIELDS[0]) if type(payload) is dict else None
-    return text if type(text) is str and _FULL_TIME.fullmatch(text) else None
+def _works(objects: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Return `work_of` each message; where none is a dead letter, these are the same."""
+    is_letter = any("original_job" in each for each in objects)
+    return list(map(work_of, objects)) if is_letter else objects
 
 
 def message_frame(
     raws: Sequence[bytes],
     payloads: Sequence[Any],
-    errors: Sequence[str | None],
+    errors: Mapping[int, str],
     stamps: pd.Series[Any],
     *,
-    positions: Sequence[int],
+    fields: Callable[[str], Sequence[Any]],
+    first_pos: int,
     now: datetime,
     entry_ids: Sequence[str | bytes] | None = None,
 ) -> pd.DataFrame:
-    """Return one row per decoded message with the columns of `secnb.schema.MESSAGES`."""
+    """Return one row per decoded message with the columns of `secnb.schema.MESSAGES`.
+
+    Errors are by row, `stamps` has the UTC-aware times, and `fields` gives the values of a field.
+    """
+    n_rows = len(raws)
     ages = (pd.Timestamp(now) - stamps).dt.total_seconds()
-    is_sound = [error is None for error in errors]
-    errors = list(errors)
-    for row in ages.index[ages < 0]:
-        errors[row] = _with_age(errors[row], ages[row])
-    jobs = [work_of(payload) for payload in payloads]
-    frame = to_frame(
-        {
-            "pos": positions,
-            "entry_id": entry_ids if entry_ids is not None else [None] * len(raws),
-            "error": errors,
-            "raw": raws,
-            "size_bytes": list(map(len, raws)),
-            "camera_id": _plain_fields(jobs, "camera_id"),
-            "batch_id": _plain_fields(jobs, "batch_id"),
-            "file_path": _plain_fields(jobs, "file_path"),
-            "payload": payloads,
-        },
-        MESSAGES,
-    )
-    frame["ok"] = pd.array(is_sound, dtype="boolean")
-    frame["enqueued_at"] = stamps
-    frame["age_s"] = ages.where(ages >= 0)
-    return frame
+    is_sound = np.ones(n_rows, dtype=np.bool_)
+    is_sound[list(errors)] = False
+    ahead = {int(row): _with_age(errors.get(row), ages[row]) for row in ages.index[ages < 0]}
+    columns = {
+        "pos": _whole(np.arange(first_pos, first_pos + n_rows)),
+        "entry_id": to_series(entry_ids, "str")[0] if entry_ids else _sparse_texts({}, n_rows),
+        "ok": pd.Series(is_sound).astype("boolean"),
+        "error": _sparse_texts({**errors, **ahead}, n_rows),
+        "raw": _objects(raws),
+        "size_bytes": _whole(np.fromiter(map(len, raws), np.int64, n_rows)),
+        "enqueued_at": stamps,
+        "age_s": ages.where(ages >= 0),
+        **{name: _plain_fields(fields(name)) for name in ("camera_id", "batch_id", "file_path")},
+        "payload": _objects(payloads),
+    }
+    return pd.DataFrame(columns, index=pd.RangeIndex(n_rows), columns=list(MESSAGES), copy=False)
 
 
-def _plain_fields(jobs: Sequence[Mapping[str, Any]], name: str) -> list[str | None]:
-    values = [job.get(name) for job in jobs]
-    return values if kinds_of(values) <= {str} else [plain_field(job, name) for job in jobs]
+def _whole(numbers: np.ndarray[Any, np.dtype[np.int64]]) -> pd.Series[Any]:
+    return pd.Series(pd.arrays.IntegerArray(numbers, np.zeros(len(numbers), dtype=np.bool_)))
+
+
+def _objects(values: Sequence[Any]) -> pd.Series[Any]:
+    return pd.Series(np.fromiter(values, dtype=object, count=len(values)), dtype=object, copy=False)
+
+
+def _sparse_texts(texts: Mapping[int, str], n_rows: int) -> pd.Series[Any]:
+    """Return a column of text that is missing in most rows."""
+    which = np.zeros(n_rows, dtype=np.intp)
+    which[list(texts)] = range(1, len(texts) + 1)
+    found, _ = to_series([None, *texts.values()], "str")
+    return pd.Series(found.array.take(which))
+
+
+def _plain_fields(values: Sequence[Any]) -> pd.Series[Any]:
+    kinds = kinds_of(values)
+    if not kinds:
+        return _sparse_texts({}, len(values))
+    quick = quick_series(values, "str", kinds)
+    return to_series(list(map(_plain, values)), "str")[0] if quick is None else quick
 
 
 def needed_fields(queue: str) -> tuple[str, ...]:
@@ -327,5 +304,8 @@ def work_of(payload: Any) -> Mapping[str, Any]:
 
 def plain_field(job: Mapping[str, Any], name: str) -> str | None:
     """Return a field of plain text; None where it is absent or holds something else."""
-    value = job.get(name)
+    return _plain(job.get(name))
+
+
+def _plain(value: Any) -> str | None:
     return None if value is None or isinstance(value, dict | list) else str(value)

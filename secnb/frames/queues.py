@@ -15,9 +15,10 @@ from secnb.core.redis_reader import Items, QueueState, RedisReader, Side
 from secnb.core.redis_streams import Entries, StreamState, count_after, fetch_entries, fetch_stream_states
 from secnb.errors import BadInputError, UnknownQueueError
 from secnb.frames.keynames import bare, both_forms, check_limit, check_text, owners
-from secnb.frames.messages import decode_message, enqueued_at, to_messages
+from secnb.frames.messages import decode_message, to_messages
 from secnb.frames.notes import note
 from secnb.frames.streams import entry_at, to_entry_messages
+from secnb.frames.times import enqueued_at
 from secnb.frames.typed import to_frame
 from secnb.schema import KEY_PREFIX, QUEUE_FIELDS, QUEUE_RATES, QUEUES
 
@@ -112,8 +113,7 @@ async def read_messages(
     else:
         read = await redis.fetch_items(key, n=n, side=side, on_page=on_page)
         now = await redis.fetch_time()
-        positions = range(read.first_pos, read.first_pos + len(read.items))
-        frame = to_messages(read.items, queue=key, positions=positions, now=now, timezone=timezone)
+        frame = to_messages(read.items, queue=key, first_pos=read.first_pos, now=now, timezone=timezone)
     return note(
         frame,
         source="server",

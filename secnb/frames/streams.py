@@ -12,11 +12,10 @@ from secnb.core.redis_streams import Entry
 from secnb.frames.messages import (
     Decoded,
     decode_value,
-    enqueued_at,
     message_frame,
     needed_fields,
-    read_time,
 )
+from secnb.frames.times import enqueued_at, read_time
 from secnb.frames.typed import to_times
 
 
@@ -26,12 +25,14 @@ def to_entry_messages(
     """Return one row per entry with the columns of `secnb.schema.MESSAGES`; raw is `raw_entry`."""
     needed = needed_fields(stream)
     decoded = [decode_entry(entry, needed=needed) for entry in entries]
+    payloads = [each.payload for each in decoded]
     return message_frame(
         [raw_entry(entry) for entry in entries],
-        [each.payload for each in decoded],
-        [each.error for each in decoded],
+        payloads,
+        {row: each.error for row, each in enumerate(decoded) if each.error is not None},
         to_times([entry_at(entry, timezone) for entry in entries]),
-        positions=range(first_pos, first_pos + len(entries)),
+        fields=lambda name: [payload.get(name) for payload in payloads],
+        first_pos=first_pos,
         now=now,
         entry_ids=[entry.id for entry in entries],
     )

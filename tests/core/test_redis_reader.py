@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
+from secnb.core import redis_reader
 from secnb.core.redis_reader import RedisReader
 from secnb.errors import QueryError, SettingsError, UnreachableError
 
@@ -32,7 +33,9 @@ def raw(redis_url: str) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-async def reader(redis_url: str) -> AsyncIterator[RedisReader]:
+async def reader(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RedisReader]:
+    """Return a reader with pages that short lists fill."""
+    monkeypatch.setattr(redis_reader, "_ITEMS", 1000)
     reader = RedisReader(redis_url)
     yield reader
     await reader.close()

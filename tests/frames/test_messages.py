@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secnb import schema
-from secnb.frames.messages import decode_message, enqueued_at, read_time, to_messages
+from secnb.frames.messages import decode_message, to_messages
+from secnb.frames.times import enqueued_at, read_time
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -44,7 +45,7 @@ def packed(data: bytes) -> bytes:
 
 def frame_of(*raws: bytes, queue: str = "detection_queue", timezone=UTC, now: datetime = NOW) -> pd.DataFrame:
     """Return messages as a frame."""
-    return to_messages(raws, queue=queue, positions=range(len(raws)), now=now, timezone=timezone)
+    return to_messages(raws, queue=queue, first_pos=0, now=now, timezone=timezone)
 
 
 def of(**changes) -> bytes:
@@ -269,7 +270,7 @@ def test_no_messages_keep_columns_and_dtypes():
 def test_positions_and_entry_ids_are_kept():
     """They come from the server."""
     frame = to_messages(
-        [b"{}", b"x"], queue="x", positions=[7, 8], now=NOW, timezone=UTC, entry_ids=["1-0", "2-0"]
+        [b"{}", b"x"], queue="x", first_pos=7, now=NOW, timezone=UTC, entry_ids=["1-0", "2-0"]
     )
     assert (list(frame["pos"]), list(frame["entry_id"])) == ([7, 8], ["1-0", "2-0"])
 

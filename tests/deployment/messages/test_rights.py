@@ -10,10 +10,13 @@ import pandas as pd
 import pytest
 import redis
 
+import secnb
 from secnb import schema
 from secnb.bridge import two_faced
 from secnb.core.redis_reader import RedisReader
+from secnb.deployment.inspection import InspectionHelpers
 from secnb.deployment.messages import MessageHelpers
+from secnb.deployment.overview import OverviewHelpers
 from secnb.errors import UnreachableError
 
 CALLS = {
@@ -24,6 +27,13 @@ CALLS = {
     "keys": lambda site: site.keys(),
     "cache": lambda site: site.cache("*"),
     "tail": lambda site: site.tail("events", 0.1),
+}
+# Looks at all parts, of which Redis is one; over a sandbox, which has pictures and records too.
+OTHER_CALLS = {
+    "health": lambda site: site.health(),
+    "settings": lambda site: site.settings(),
+    "pipeline": lambda site: site.pipeline(),
+    "show": lambda site: site.show(site.sql("SELECT min(id) AS n FROM detections")["n"][0]),
 }
 NAMES = ("detection_queue", "analysis_queue", "detections:stream", "analysis:stream")
 # What a managed server or a careful operator may take away.
@@ -49,23 +59,50 @@ def fill(raw: redis.Redis) -> None:
 
 def test_every_helper_is_called_here():
     """A new one has to be added above."""
-    faces = {name for name in vars(MessageHelpers) if isinstance(getattr(MessageHelpers, name), two_faced)}
-    assert faces == CALLS.keys()
+    assert faces(MessageHelpers) == CALLS.keys()
+    assert faces(OverviewHelpers) | faces(InspectionHelpers) == OTHER_CALLS.keys()
+
+
+def faces(helpers: type) -> set[str]:
+    """Return the names of the helpers of a class."""
+    return {name for name, member in vars(helpers).items() if isinstance(member, two_faced)}
 
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_helper_sends_nothing_that_could_harm(open_site, url, raw, name):
     """No command with the write flag, none of the dangerous category but INFO, as MONITOR sees them."""
     fill(raw)
-    seen: list[str] = []
-    with raw.monitor() as monitor:
+
+    def work() -> None:
         site = open_site(url)
         CALLS[name](site)
         site.close()
+
+    await assert_harmless(url, monitored(raw, work))
+
+
+async def test_looks_at_all_parts_send_nothing_that_could_harm():
+    """Whatever of Redis they look at."""
+    with secnb.sandbox() as site, redis.Redis.from_url(site.redis_url) as raw:
+        for name, call in OTHER_CALLS.items():
+            seen = monitored(raw, lambda call=call: call(site))
+            await assert_harmless(site.redis_url, seen)
+            assert bool(seen) == (name in ("health", "pipeline")), name
+
+
+def monitored(raw: redis.Redis, work) -> list[str]:
+    """Return the commands that the server gets while `work` runs."""
+    seen: list[str] = []
+    with raw.monitor() as monitor:
+        work()
         raw.echo("done")
         while (command := monitor.next_command()["command"]) != "ECHO done":
             seen.append(command)
-    assert seen
+    return seen
+
+
+async def assert_harmless(url: str, seen: list[str]) -> None:
+    """Check flags and categories of commands, by the server's own account."""
     reader = RedisReader(url)
     for words in {tuple(command.lower().split()[:2]) for command in seen}:
         flags, categories = await about(reader, words)
