@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from secnb.deployment.connecting import Deployment, connect
+from secnb.deployment.assembled import Deployment
+from secnb.deployment.connecting import connect
 
 __all__ = ["Deployment", "connect"]

@@ -8,23 +8,14 @@ from typing import Literal
 
 from secnb.bridge import Bridge, NotebookBridge, bare, shared_bridge
 from secnb.core.url import HiddenURL, sqlite_path
-from secnb.deployment.inspection import InspectionHelpers
-from secnb.deployment.messages import MessageHelpers
-from secnb.deployment.overview import OverviewHelpers
-from secnb.deployment.records import RecordHelpers
+from secnb.deployment.assembled import Deployment
+from secnb.deployment.recorded import Snapshot
 from secnb.errors import BadInputError, DegradedWarning, SecnbError
+from secnb.frames.manifest import is_snapshot
 from secnb.settings_file import SettingSources, find_env_file
 
 _DATABASE_URL = "sqlite+aiosqlite:///./data/security.db"
 _REDIS_URL = "redis://localhost:6379/0"
-
-
-class Deployment(OverviewHelpers, InspectionHelpers, MessageHelpers, RecordHelpers):
-    """One deployment, looked at and never changed. Made by `connect`.
-
-    Every helper has two faces: ``site.queues()`` blocks and returns the frame, ``await site.queues.aio()``
-    does the same without blocking. The docstring of the class `Held` says what it is made of.
-    """
 
 
 def connect(
@@ -45,7 +36,8 @@ def connect(
     ----------
     env_file : path, optional
         The ``.env`` file. None looks for one upward from the working directory. Relative SQLite paths
-        count from its folder.
+        count from its folder. Or the folder of a snapshot (`Deployment.snapshot`), which is then what is
+        looked at, as of its moment.
     database_url : str, optional
         SQLite or PostgreSQL, with or without a driver.
     redis_url : str, optional
@@ -74,9 +66,11 @@ def connect(
     SettingsError
         If a URL or the zone cannot be read.
     BadInputError
-        If `env_file` is not there, or `loop` is not one of those above.
+        If `env_file` is not there, `loop` is not one of those above, or a URL is given with a snapshot.
+    SnapshotError
+        If the snapshot is not whole, or comes from a newer secnb.
     MissingDependencyError, BridgeError
-        If ``loop="notebook"`` lacks nest_asyncio2, or a running loop.
+        If ``loop="notebook"`` lacks nest_asyncio2, or a running loop; a snapshot needs pyarrow.
     """
     # A Verbose traceback shows every argument and local variable on its way.
     database_url, redis_url = _hidden(database_url), _hidden(redis_url)
@@ -97,6 +91,10 @@ def _connected(
     timezone: str | None,
     bridge: Bridge,
 ) -> Deployment:
+    if env_file is not None and is_snapshot(Path(env_file)):
+        if database_url or redis_url:
+            raise BadInputError(f"{env_file} is a snapshot. Allowed: a snapshot, or URLs, and not both.")
+        return _opened(Snapshot(Path(env_file).absolute(), timezone=timezone, bridge=bridge))
     sources = SettingSources(_env_file(env_file))
     zone = timezone or sources.value("camera_timezone") or "UTC"
     # An empty variable, as compose files have them, names nothing.
@@ -108,8 +106,12 @@ def _connected(
         sources=sources,
         bridge=bridge,
     )
+    return _opened(deployment, needs_database=found_url is not None)
+
+
+def _opened(deployment: Deployment, *, needs_database: bool = False) -> Deployment:
     try:
-        deployment.bridge.run(deployment._open(needs_database=found_url is not None))
+        deployment.bridge.run(deployment._open(needs_database=needs_database))
     except BaseException:
         deployment.close()
         raise
@@ -131,7 +133,9 @@ def _env_file(given: str | Path | None) -> Path | None:
         return find_env_file(Path.cwd())
     path = Path(given).absolute()
     if not path.is_file():
-        raise BadInputError(f"There is no file {path}.", hint="env_file names a .env file.")
+        raise BadInputError(
+            f"There is no file {path}.", hint="env_file names a .env file, or a whole snapshot."
+        )
     return path
 
 

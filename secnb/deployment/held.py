@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import contextlib
 import weakref
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -15,6 +16,7 @@ from secnb.core.reader import DatabaseReader
 from secnb.core.redis_reader import RedisReader
 from secnb.core.url import HiddenURL, mask_url
 from secnb.errors import ClosedError, DatabaseNotFoundError, SecnbError, SettingsError, UnreachableError
+from secnb.frames.generations import read_generation
 from secnb.frames.records import read_note
 from secnb.settings_file import SettingSources
 
@@ -34,7 +36,12 @@ class Held:
         Where its settings are written.
     bridge : Bridge, optional
         Where the work runs; None for the background loop of this process.
+    redis : RedisReader, optional
+        What is read in place of the server of `redis_url`.
     """
+
+    taken_at: datetime | None = None
+    """When the snapshot was taken; None for what is live."""
 
     def __init__(
         self,
@@ -44,6 +51,7 @@ class Held:
         timezone: str,
         sources: SettingSources,
         bridge: Bridge | None = None,
+        redis: RedisReader | None = None,
     ) -> None:
         try:
             self._zone = ZoneInfo(timezone)
@@ -57,7 +65,7 @@ class Held:
         self._is_closed = False
         self._shown_urls = (mask_url(database_url), mask_url(redis_url))
         self._failures: dict[str, SecnbError] = {}
-        self._redis = RedisReader(redis_url)
+        self._redis = redis or RedisReader(redis_url)
         self._hidden_url = HiddenURL(database_url)
         self._database: DatabaseReader | None = None
         try:
@@ -127,6 +135,7 @@ class Held:
             raise self._failures["database"]
         if "database" not in self._failures:
             self._note = await read_note(self._db())
+            self._sources.generation = await read_generation(self._db())
 
     async def _close(self) -> None:
         await self._bridge.end_all(self, ClosedError("This deployment was closed while the call ran."))

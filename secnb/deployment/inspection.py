@@ -10,13 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from secnb import schema
 from secnb.bridge import two_faced
+from secnb.core.health import Answer
 from secnb.core.reader import DatabaseReader
 from secnb.deployment.held import Held
-from secnb.deployment.overview import SERVICES
+from secnb.deployment.overview import service_urls
 from secnb.errors import BadInputError, SecnbError
 from secnb.frames.batches import Limits
+from secnb.frames.latencies import read_latencies
 from secnb.frames.pictures import Image, read_detection, read_image
 from secnb.frames.pipeline import Parts, read_pipeline
 from secnb.frames.typed import to_times
@@ -57,12 +58,40 @@ class InspectionHelpers(Held):
             database = self._db()
         except SecnbError as exc:
             database = exc
-        services = {name: self._sources.text(setting) or url for name, (setting, url) in SERVICES.items()}
         names = ("batch_window_seconds", "batch_idle_timeout_seconds")
-        window_s, idle_s = (self._seconds(name) for name in names)
+        window_s, idle_s = (float(self._sources.value(name)) for name in names)
         return await read_pipeline(
-            Parts(self._queue_reader(), database, services, Limits(window_s, idle_s), self._zone)
+            Parts(
+                self._queue_reader(),
+                database,
+                self._services(),
+                Limits(window_s, idle_s),
+                self._zone,
+                self.taken_at,
+            )
         )
+
+    @two_faced
+    async def latencies(self) -> pd.DataFrame:
+        """Return one row per source that records how long a stage takes; empty where none does.
+
+        The newest verifications (``event_verifications.latency_ms``), and the keys ``telemetry:latency:*``
+        and ``model_zoo:latency:*``, whose values are taken as milliseconds. The median of the reasoner's
+        source is what `secnb.compare_batching` needs as ``service_s``.
+
+        Returns
+        -------
+        DataFrame
+            Columns source, n (values, at most the 10,000 newest), median_s, p95_s; most values first.
+            ``attrs["problems"]`` says which part could not be asked.
+        """
+        self._check_open()
+        database: DatabaseReader | SecnbError
+        try:
+            database = self._db()
+        except SecnbError as exc:
+            database = exc
+        return await read_latencies(database, self._queue_reader(), timezone=self._zone)
 
     @two_faced
     async def show(self, detection_id: int, *, embed: bool = False) -> Picture:
@@ -110,9 +139,9 @@ class InspectionHelpers(Held):
             )
         return _picture(found, image)
 
-    def _seconds(self, name: str) -> float:
-        value = self._sources.value(name)
-        return float(schema.TUNABLE[name].default if value is None else value)  # type: ignore[arg-type]
+    def _services(self) -> Mapping[str, str | Answer]:
+        """Return where the services are asked, or what they answered once."""
+        return service_urls(self._sources)
 
 
 def _picture(found: Mapping[str, Any], image: Image) -> Picture:

@@ -11,9 +11,12 @@ from secnb.deployment.held import Held, report_rows
 from secnb.frames.batches import Limits, read_open_batches
 from secnb.frames.keyspace import read_cache, read_keys
 from secnb.frames.letters import read_dead_letters
+from secnb.frames.notes import warn_truncated
 from secnb.frames.published import read_published
 from secnb.frames.queues import read_messages, read_queues
 from secnb.schema import KEY_PREFIX
+
+_PEEKED = 100
 
 
 class MessageHelpers(Held):
@@ -65,7 +68,7 @@ class MessageHelpers(Held):
 
     @two_faced
     async def peek(
-        self, name: str, n: int | None = 100, *, side: Literal["head", "tail"] = "head"
+        self, name: str, n: int | None = _PEEKED, *, side: Literal["head", "tail"] = "head"
     ) -> pd.DataFrame:
         """Return one row per message of a queue, list or stream, whatever is in it; nothing is taken out.
 
@@ -75,7 +78,8 @@ class MessageHelpers(Held):
             A queue of `queues()`. Where there is no such key, its other form (with or without the prefix,
             ``hsi:queue:<name>``) is read; ``attrs["key"]`` says which.
         n : int, optional
-            At most so many messages; None for all, read in pages of 1,000 (of a stream, 500).
+            At most so many messages; None for all, read in pages of up to 4,000 (of a stream, 500) and
+            about 2 MiB. The 100 of the default show with a `TruncatedWarning` what they leave out.
         side : {"head", "tail"}
             From the next in turn, or from the newest. The head of a stream is the oldest entry that is
             kept, whether it was done or not.
@@ -100,7 +104,7 @@ class MessageHelpers(Held):
         UnreachableError
             If Redis does not answer.
         """
-        return await read_messages(
+        frame = await read_messages(
             self._queue_reader(),
             name,
             n=n,
@@ -109,6 +113,11 @@ class MessageHelpers(Held):
             prefix=self._prefix(),
             on_page=report_rows,
         )
+        # Whoever asks for five messages knows that there may be more.
+        if n == _PEEKED and frame.attrs["truncated"]:
+            hint = "n=None reads all."
+            warn_truncated(len(frame), frame.attrs["total"], what="messages", hint=hint)
+        return frame
 
     @two_faced
     async def open_batches(self) -> pd.DataFrame:
@@ -228,7 +237,7 @@ class MessageHelpers(Held):
         DataFrame
             Columns key, type, ttl_s (seconds; NA for never), ok, error, value (decoded), raw (bytes as
             stored), size_bytes (of raw). What is no string has no value, and an error such as ``type is
-            list, use peek``; so has a value above 16 MiB.
+            list, use peek``; so has a value above 4 MiB.
 
         Raises
         ------

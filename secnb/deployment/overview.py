@@ -14,11 +14,21 @@ from secnb.errors import SecnbError
 from secnb.frames.health import read_health
 from secnb.frames.notes import note
 from secnb.frames.typed import to_frame
+from secnb.settings_file import SettingSources
 
-SERVICES = {
-    "detector": ("rtdetr_url", "http://localhost:8001"),
-    "reasoner": ("nemotron_url", "http://localhost:8002"),
+# The newest name first: a file that has seen an upgrade may still hold the older one.
+_SERVICES = {
+    "detector": (("ai_gateway_url", "rtdetr_url"), "http://localhost:8001"),
+    "reasoner": (("ai_vlm_url", "nemotron_url"), "http://localhost:8002"),
 }
+
+
+def service_urls(sources: SettingSources) -> dict[str, str]:
+    """Return the URL of the detector and of the reasoner, by whichever name a generation has for it."""
+    return {
+        service: next(filter(None, map(sources.text, names)), default)
+        for service, (names, default) in _SERVICES.items()
+    }
 
 
 class OverviewHelpers(Held):
@@ -34,10 +44,12 @@ class OverviewHelpers(Held):
         Returns
         -------
         DataFrame
-            Columns component, status ("up" or "down"), latency_ms, version, generation, detail.
+            Columns component, status ("up" or "down"), latency_ms, version, generation, detail. The
+            generation of the database is told by its tables: "sqlite", "postgres", or "streams" for the
+            newest; NA where they are none of a deployment.
         """
         self._check_open()
-        services = {name: self._sources.text(setting) or url for name, (setting, url) in SERVICES.items()}
+        services = service_urls(self._sources)
         database: DatabaseReader | SecnbError
         try:
             database = self._db()
@@ -85,7 +97,8 @@ class OverviewHelpers(Held):
         -------
         DataFrame
             Columns setting, value, default, range, unit, source, is_in_force, why. The environment is that
-            of this process; a service may run with another.
+            of this process; a service may run with another. Defaults are those of the generation that
+            `health` names; the first's where there is no database to tell it by.
         """
         self._check_open()
         found = self._sources.in_force()

@@ -1,4 +1,4 @@
-"""What lies in the database: queries, cameras, detections, events, and the truth of a sandbox."""
+"""What lies in the database: queries, records, and the truth of a sandbox."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from secnb import schema
 from secnb.bridge import two_faced
 from secnb.deployment.held import Held, report_rows
 from secnb.errors import SettingsError
-from secnb.frames.notes import mask_params, note, note_rows, warn_truncated
-from secnb.frames.records import Wanted, read_cameras, read_detections, read_events, read_truth
-from secnb.frames.typed import guess_frame, mask_secrets, to_columns
+from secnb.frames.events import read_events
+from secnb.frames.gpu import read_gpu_stats
+from secnb.frames.memberships import read_memberships
+from secnb.frames.notes import note
+from secnb.frames.paging import read_query
+from secnb.frames.records import read_cameras, read_detections, read_truth
+from secnb.frames.wanted import Wanted
 
 
 class RecordHelpers(Held):
@@ -66,16 +70,16 @@ class RecordHelpers(Held):
         QueryTimeoutError
             If it takes longer than `timeout_s`.
         """
-        reader = self._db()
-        rows = await reader.fetch(query, params, limit=limit, timeout_s=timeout_s)
-        frame = guess_frame(mask_secrets(to_columns(rows.columns, rows.rows)))
-        if rows.is_truncated:
-            warn_truncated(len(frame), rows.total, what="rows", hint="limit=None shows all.")
-        return note_rows(frame, rows, query=str(query), params=mask_params(params))
+        return await read_query(
+            self._db(), query, params, limit=limit, timeout_s=timeout_s, on_page=report_rows
+        )
 
     @two_faced
     async def cameras(self, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return one row per camera, sorted by id; columns of `secnb.schema.CAMERAS`, then others."""
+        """Return one row per camera, sorted by id; columns of `secnb.schema.CAMERAS`, then others.
+
+        Cameras that are marked as deleted are left out; what they recorded is not.
+        """
         return await read_cameras(self._db(), columns=columns)
 
     @two_faced
@@ -144,9 +148,12 @@ class RecordHelpers(Held):
         Returns
         -------
         DataFrame
-            Columns of `secnb.schema.EVENTS`, then whatever else the deployment has. ``risk_level`` is as
-            stored, ``risk_level_now`` follows from the score and the cuts in force (``attrs["risk_cuts"]``,
-            inclusive). An analysis that failed has ``is_failed``; its score of 50 is none.
+            Columns of `secnb.schema.EVENTS`, then whatever else the deployment has. Events that are marked
+            as deleted are left out. ``risk_level`` is as stored, ``risk_level_now`` follows from the score
+            and the cuts in force (``attrs["risk_cuts"]``, inclusive). ``is_failed`` says that the analysis
+            failed: the score is then 50 with the fallback's text, which is no score, or it is missing and
+            the ``verdict`` (the verifier's newest one, where there is a verifier) says so. It is NA where
+            nothing that would tell is stored. ``n_detections`` is that of `memberships`.
 
         Raises
         ------
@@ -155,6 +162,80 @@ class RecordHelpers(Held):
         """
         wanted = Wanted(camera_id, None, since, until, limit, columns)
         frame = await read_events(self._db(), wanted, cuts=self._cuts(), on_page=report_rows)
+        return note(frame, timezone=self.timezone)
+
+    @two_faced
+    async def memberships(
+        self,
+        *,
+        camera_id: str | Iterable[str] | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+    ) -> pd.DataFrame:
+        """Return one row per event and detection that it was made of, sorted by event, then detection.
+
+        They come from the table of pairs that the later generations have, and for events without any pair
+        there from the ids beside the event (JSON, as strings or as integers, or with commas between). A
+        pair that is named twice comes once. An id whose detection the retention has deleted stays where
+        the event names it, so that the size of a batch is what it was; ``merge(site.detections())`` leaves
+        such ids out.
+
+        Parameters
+        ----------
+        camera_id : str or iterable of str, optional
+            Only events of these.
+        since, until : datetime or str, optional
+            Only events with ``since <= started_at < until``; aware, or taken as UTC.
+
+        Returns
+        -------
+        DataFrame
+            Columns event_id and detection_id, Int64. ``attrs["unreadable"]`` counts the events whose text
+            holds something besides ids.
+
+        Raises
+        ------
+        UnknownCameraError
+            With the near matches.
+        """
+        wanted = Wanted(camera_id, None, since, until)
+        return await read_memberships(self._db(), wanted, on_page=report_rows)
+
+    @two_faced
+    async def gpu_stats(
+        self,
+        *,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        limit: int | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pd.DataFrame:
+        """Return one row per sample of the accelerator, sorted by time, then id; empty where none are kept.
+
+        Parameters
+        ----------
+        since, until : datetime or str, optional
+            ``since <= recorded_at < until``; aware, or taken as UTC.
+        limit : int, optional
+            At most so many, the newest; with a `TruncatedWarning`. None for all.
+        columns : sequence of str, optional
+            Only these, in this order.
+
+        Returns
+        -------
+        DataFrame
+            Columns of `secnb.schema.GPU_STATS`, then whatever else the deployment has. Utilization is in
+            percent, temperature in degrees Celsius. Memory is in bytes: some versions store bytes, others
+            megabytes (of 2**20), and which is told by the size of the accelerator's memory, for each
+            sample. ``attrs["stored_memory_units"]`` counts the samples of either.
+
+        Raises
+        ------
+        UnknownColumnError
+            With the near matches.
+        """
+        wanted = Wanted(None, None, since, until, limit, columns)
+        frame = await read_gpu_stats(self._db(), wanted, on_page=report_rows)
         return note(frame, timezone=self.timezone)
 
     def _cuts(self) -> tuple[int, int, int]:
