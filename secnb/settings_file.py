@@ -10,14 +10,14 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from dotenv import dotenv_values
 
 from secnb.errors import SettingsError
-from secnb.schema import TUNABLE, Setting
+from secnb.schema import LATER_DEFAULTS, TUNABLE, Setting
 
 RUNTIME_ENV_PATH = "data/runtime.env"
 _TRUE = ("1", "true", "yes", "on", "t", "y")
@@ -61,6 +61,8 @@ class SettingSources:
 
     def __init__(self, env_file: Path | None) -> None:
         self.env_file = env_file
+        # Defaults differ; None, for those of the first, until the database has told.
+        self.generation: str | None = None
         self.folder = env_file.parent if env_file is not None else Path.cwd()
 
     def lookup(self, name: str) -> tuple[str, str] | None:
@@ -75,15 +77,17 @@ class SettingSources:
     def in_force(self) -> list[SettingInForce]:
         """Return every tunable setting, in the order of `secnb.schema.TUNABLE`."""
         layers = self._layers()
-        return [
-            _in_force(name, setting, list(self._found(name, layers))) for name, setting in TUNABLE.items()
-        ]
+        return [_in_force(name, self._setting(name), list(self._found(name, layers))) for name in TUNABLE]
 
     def value(self, name: str) -> Any:
         """Return the value of one tunable setting that the deployment works with."""
         found = list(self._found(name, self._layers()))
-        setting = _in_force(name, TUNABLE[name], found)
+        setting = _in_force(name, self._setting(name), found)
         return setting.value if setting.is_in_force else setting.default
+
+    def _setting(self, name: str) -> Setting:
+        setting, later = TUNABLE[name], LATER_DEFAULTS.get(self.generation or "", {})
+        return replace(setting, default=later[name]) if name in later else setting
 
     def _layers(self) -> list[tuple[str, Mapping[str, str | None]]]:
         runtime = Path(os.environ.get("HSI_RUNTIME_ENV_PATH", RUNTIME_ENV_PATH))

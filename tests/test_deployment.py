@@ -853,6 +853,7 @@ def test_postgres_serves_the_same_frames(postgres_site):
     assert list(postgres_site.detections(camera_id="front", since="2026-01-15")["detection_id"]) == [1]
     assert list(postgres_site.events()["risk_level_now"]) == ["high"]
     assert list(postgres_site.health()["status"][:2]) == ["up", "up"]
+    assert postgres_site.health()["generation"][0] == "postgres"
     assert (len(postgres_site.truth), postgres_site.note) == (0, None)
 
 

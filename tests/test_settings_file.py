@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secnb.errors import SettingsError
-from secnb.schema import TUNABLE, Setting
+from secnb.schema import LATER_DEFAULTS, TUNABLE, Setting
 from secnb.settings_file import SettingSources, describe_range, find_env_file, read_value
 
 NAME = "detection_confidence_threshold"
@@ -45,6 +46,22 @@ def test_without_sources_all_are_defaults(tmp_path):
         assert each.is_in_force is (default is not None)
         assert each.value == (list(default) if isinstance(default, tuple) else default)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("generation", list(LATER_DEFAULTS))
+def test_a_later_generation_has_defaults_of_its_own(generation, env_file):
+    """They are in force where no source names another value, and within the range."""
+    sources = SettingSources(env_file)
+    sources.generation = generation
+    found = {each.name: each for each in sources.in_force()}
+    for name, default in LATER_DEFAULTS[generation].items():
+        plain = list(default) if isinstance(default, tuple) else default
+        assert (found[name].value, found[name].default, found[name].is_in_force) == (plain, plain, True)
+        assert (
+            read_value(TUNABLE[name], json.dumps(plain) if isinstance(plain, list) else str(plain)) == plain
+        )
+    env_file.write_text("SEVERITY_LOW_MAX=10")
+    assert (sources.value("severity_low_max"), sources.value("severity_medium_max")) == (10, 59)
 
 
 def test_the_strongest_source_counts(env_file, tmp_path, monkeypatch):

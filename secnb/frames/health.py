@@ -15,6 +15,7 @@ from secnb.core.reader import DatabaseReader
 from secnb.core.redis_reader import RedisReader
 from secnb.core.url import mask_url
 from secnb.errors import SecnbError
+from secnb.frames.generations import read_generation
 from secnb.frames.notes import note
 from secnb.frames.typed import to_columns, to_frame
 from secnb.schema import HEALTH
@@ -44,22 +45,24 @@ async def read_health(
 async def _database(database: DatabaseReader | SecnbError) -> tuple[Any, ...]:
     if isinstance(database, SecnbError):
         return _down(database)
-    return await _server(database.ping, database.shown_url, generation=_GENERATIONS.get(database.dialect))
+    answer = await _server(database.ping, database.shown_url)
+    if answer[0] == "down":
+        return answer
+    try:
+        generation = await read_generation(database)
+    except SecnbError as exc:
+        return _down(exc)
+    status, latency_ms, version, _, detail = answer
+    return status, latency_ms, version, generation, detail
 
 
-# The generation that keeps its history in SQLite; the later ones differ in more than the dialect.
-_GENERATIONS = {"sqlite": "sqlite"}
-
-
-async def _server(
-    ping: Callable[[], Awaitable[str | None]], shown_url: str, *, generation: str | None = None
-) -> tuple[Any, ...]:
+async def _server(ping: Callable[[], Awaitable[str | None]], shown_url: str) -> tuple[Any, ...]:
     started = time.perf_counter()
     try:
         version = await ping()
     except SecnbError as exc:
         return _down(exc)
-    return "up", (time.perf_counter() - started) * 1000, version, generation, shown_url
+    return "up", (time.perf_counter() - started) * 1000, version, None, shown_url
 
 
 async def _service(url: str) -> tuple[Any, ...]:

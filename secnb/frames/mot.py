@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from secnb import schema
 from secnb.errors import BadInputError, MalformedLineWarning
 from secnb.frames.notes import note
-from secnb.frames.records import as_utc
+from secnb.frames.wanted import as_utc
 
 _FIELDS: Final = ("frame", "id", "x", "y", "width", "height", "score", "world_x", "world_y", "world_z")
 _SHORT: Final = 7

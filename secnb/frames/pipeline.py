@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import pandas as pd
 
-from secnb.core.health import fetch_health
+from secnb.core.health import Answer, fetch_health
 from secnb.core.reader import DatabaseReader
 from secnb.core.redis_reader import RedisReader
 from secnb.errors import SecnbError
@@ -18,7 +18,7 @@ from secnb.frames.batches import Limits, read_open_batches
 from secnb.frames.keynames import bare
 from secnb.frames.notes import note
 from secnb.frames.queues import read_messages, read_queues
-from secnb.frames.records import as_utc, read_end
+from secnb.frames.records import read_end
 from secnb.frames.stages import (
     Open,
     Recorded,
@@ -31,10 +31,13 @@ from secnb.frames.stages import (
     worker_stage,
 )
 from secnb.frames.typed import to_frame, to_times
+from secnb.frames.wanted import as_utc
 from secnb.schema import PIPELINE, STAGES
 
 _HEAD: Final = 100
 _TAIL: Final = 5
+# What acknowledged entries of a stream have left behind cannot be told apart from the front.
+_MOST: Final = 1000
 # The names under which the work for a worker waits, by what one item is.
 _QUEUES: Final = {
     "images": ("detection_queue", "detections:stream"),
@@ -52,26 +55,29 @@ class Parts:
     redis : RedisReader
     database : DatabaseReader or SecnbError
         The error where there is no database to read.
-    services : mapping of str to str
-        URLs of the detector and the reasoner.
+    services : mapping of str to str or Answer
+        URLs of the detector and the reasoner, or what they answered when a snapshot was taken.
     limits : Limits
         When batches close.
     timezone : tzinfo
         Of naive queue times.
+    now : datetime or None
+        The moment of a snapshot; None for now.
     """
 
     redis: RedisReader
     database: DatabaseReader | SecnbError
-    services: Mapping[str, str]
+    services: Mapping[str, str | Answer]
     limits: Limits
     timezone: tzinfo
+    now: datetime | None = None
 
 
 async def read_pipeline(parts: Parts) -> pd.DataFrame:
     """Return one row per stage, in the order in which an image passes them; never raises on what is down."""
     # A sandbox stands still, and is looked at as of the end of its history.
     ends_at = await _or_error(_end(parts.database))
-    as_of = ends_at if isinstance(ends_at, datetime) else datetime.now(UTC)
+    as_of = ends_at if isinstance(ends_at, datetime) else parts.now or datetime.now(UTC)
     queues, opened, detections, events, detector, reasoner = await asyncio.gather(
         _or_error(read_queues(parts.redis, timezone=parts.timezone)),
         _open(parts, as_of),
@@ -123,13 +129,15 @@ async def _waiting(parts: Parts, queues: pd.DataFrame | SecnbError, what: str) -
     if isinstance(queues, SecnbError):
         return Waiting(what, error=_first_line(queues))
     named = queues[[bare(name) in _QUEUES[what] for name in queues["queue"]]]
+    there = named[named["type"].notna()]
+    lists, streams = there[there["type"] == "list"], there[there["type"] == "stream"]
+    waiting = zip(streams["queue"], streams["backlog"].fillna(0), strict=True)
     looks = [
-        await _or_error(_look(parts, name)) for name in named["queue"][named["type"].eq("list").fillna(False)]
+        *[await _or_error(_look(parts, name)) for name in lists["queue"]],
+        *[await _or_error(_look_at_stream(parts, name, int(n))) for name, n in waiting if n],
     ]
     heads = [look for look in looks if not isinstance(look, SecnbError)]
-    streams = named[named["type"].eq("stream").fillna(False)]
     oldest = [*(each.oldest_at for each in heads), *streams["oldest_at"].dropna()]
-    there = named[named["type"].notna()]
     return Waiting(
         what,
         depth=_whole(there["backlog"]),
@@ -148,6 +156,18 @@ async def _look(parts: Parts, name: str) -> Waiting:
     return Waiting(
         name,
         oldest_at=_stamp(head["enqueued_at"].min()),
+        newest_at=_stamp(tail["enqueued_at"].max()),
+        n_unreadable=int((~head["ok"]).sum()),
+        n_looked=len(head),
+    )
+
+
+async def _look_at_stream(parts: Parts, name: str, backlog: int) -> Waiting:
+    """Return what the entries that wait say: the newest ones, since what was acknowledged stays before them."""
+    tail = await read_messages(parts.redis, name, n=min(backlog, _MOST), side="tail", timezone=parts.timezone)
+    head = tail.head(_HEAD)
+    return Waiting(
+        name,
         newest_at=_stamp(tail["enqueued_at"].max()),
         n_unreadable=int((~head["ok"]).sum()),
         n_looked=len(head),
@@ -198,6 +218,6 @@ async def _count(database: DatabaseReader, table: str, column: str, as_of: datet
     return Recorded(table, _stamp(to_times([newest.rows[0][0]])[0]), int(counted.rows[0][0]))
 
 
-async def _service(url: str) -> str | None:
-    answer = await fetch_health(url)
+async def _service(service: str | Answer) -> str | None:
+    answer = service if isinstance(service, Answer) else await fetch_health(service)
     return None if answer.is_up else f"its service does not answer ({answer.detail})"

@@ -1,97 +1,78 @@
-"""The tables of a deployment become frames of the one vocabulary."""
+"""The tables of a deployment become frames of the one vocabulary, whatever columns they really have."""
 
 from __future__ import annotations
 
-import json
-import math
-import re
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Final
 
 import pandas as pd
 
 from secnb import schema
-from secnb.core.reader import DatabaseReader, Rows, check_limits
-from secnb.errors import BadInputError, UnknownCameraError, UnknownColumnError, UnknownNameError
-from secnb.frames.notes import note_rows, warn_truncated
+from secnb.core.reader import DatabaseReader
+from secnb.errors import UnknownColumnError, UnknownNameError
+from secnb.frames.notes import note, note_rows
+from secnb.frames.paging import Selection, quoted, read_pages
 from secnb.frames.typed import mask_secrets, to_columns, to_frame
+from secnb.frames.wanted import Wanted, as_utc, bounds, check_known, chosen_columns, conditions
 
-_PAGE = 50_000
 _TRUTH_TABLE: Final = "secnb_truth"
 _NOTE_TABLE: Final = "secnb_sandbox"
-# A derived column, and the stored columns that it is made of.
-_DERIVED: Final[Mapping[str, tuple[str, ...]]] = {
-    "risk_level_now": ("risk_score",),
-    "is_failed": ("risk_score", "summary", "reasoning"),
-    "n_detections": ("detection_ids",),
-}
-_IDS = re.compile(r"\d+")
+Derive = Callable[[pd.DataFrame, Sequence[str], Mapping[str, str]], Awaitable[None]]
+"""Adds derived columns to a frame of records: the frame, the columns wanted, the stored columns."""
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which records are wanted: half-open in time, the newest first where a limit cuts.
+class Table:
+    """One table and its frame.
 
     Attributes
     ----------
-    camera_id, object_type : str, iterable of str or None
-        Only these; None for all.
-    since, until : datetime, str or None
-        ``since <= time < until``; aware, or taken as UTC.
-    limit : int or None
-        At most so many, the newest; None for all.
-    columns : sequence of str or None
-        Only these columns, in this order; None for all.
+    name : str
+        In the database.
+    schema : mapping of str to str
+        The columns that the frame always has, with their dtypes.
+    ordered_by : str or None
+        The column that orders it in time.
+    made_of : mapping of str to tuple of str
+        Derived columns, and the columns that each is made of.
+    is_optional : bool
+        Whether some generations lack it; its frame is then empty, and its attrs say so.
     """
-
-    camera_id: str | Iterable[str] | None = None
-    object_type: str | Iterable[str] | None = None
-    since: datetime | str | None = None
-    until: datetime | str | None = None
-    limit: int | None = None
-    columns: Sequence[str] | None = None
-
-
-@dataclass(frozen=True)
-class _Table:
-    """One table: what its frame looks like, and the column that orders it in time."""
 
     name: str
     schema: Mapping[str, str]
-    ordered_by: str | None
+    ordered_by: str | None = None
+    made_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    is_optional: bool = False
 
 
-_CAMERAS = _Table("cameras", schema.CAMERAS, None)
-_DETECTIONS = _Table("detections", schema.DETECTIONS, "detected_at")
-_EVENTS = _Table("events", schema.EVENTS, "started_at")
+_CAMERAS = Table("cameras", schema.CAMERAS)
+_DETECTIONS = Table("detections", schema.DETECTIONS, "detected_at")
+EVENTS = Table(
+    "events",
+    schema.EVENTS,
+    "started_at",
+    made_of={
+        "risk_level_now": ("risk_score",),
+        "is_failed": ("event_id", "risk_score"),
+        "n_detections": ("event_id", "detection_ids"),
+        "verdict": ("event_id",),
+    },
+)
 
 
 async def read_cameras(reader: DatabaseReader, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return one row per camera, sorted by id."""
-    return await _read(reader, _CAMERAS, Wanted(columns=columns))
+    """Return one row per camera, sorted by id; removed ones (soft deletes) are left out."""
+    return await read_table(reader, _CAMERAS, Wanted(columns=columns))
 
 
 async def read_detections(
     reader: DatabaseReader, wanted: Wanted, *, on_page: Callable[[int], None] = lambda _: None
 ) -> pd.DataFrame:
     """Return one row per recorded detection, sorted by time, then id."""
-    return await _read(reader, _DETECTIONS, wanted, on_page=on_page)
-
-
-async def read_events(
-    reader: DatabaseReader,
-    wanted: Wanted,
-    *,
-    cuts: tuple[int, int, int] = schema.RISK_CUTS,
-    on_page: Callable[[int], None] = lambda _: None,
-) -> pd.DataFrame:
-    """Return one row per event, sorted by start, then id; `cuts` make ``risk_level_now``."""
-    frame = await _read(reader, _EVENTS, wanted, cuts=cuts, on_page=on_page)
-    frame.attrs["risk_cuts"] = list(cuts)
-    return frame
+    return await read_table(reader, _DETECTIONS, wanted, on_page=on_page)
 
 
 async def read_truth(reader: DatabaseReader) -> pd.DataFrame:
@@ -118,268 +99,93 @@ async def read_end(reader: DatabaseReader) -> datetime | None:
     return as_utc("ends_at", rows[0][0]) if rows else None
 
 
-async def _read(
+async def read_table(
     reader: DatabaseReader,
-    table: _Table,
+    table: Table,
     wanted: Wanted,
     *,
-    cuts: tuple[int, int, int] = schema.RISK_CUTS,
+    where: Mapping[str, Any] | None = None,
+    derive: Derive | None = None,
     on_page: Callable[[int], None] = lambda _: None,
 ) -> pd.DataFrame:
+    """Return the rows of a table that are wanted, without those that are marked as deleted.
+
+    Parameters
+    ----------
+    reader : DatabaseReader
+    table : Table
+    wanted : Wanted
+    where : mapping of str to dict, optional
+        More conditions in SQL, and the parameters of each.
+    derive : coroutine function, optional
+        Adds the derived columns that are wanted.
+    on_page : callable
+        Is told after each page how many rows there are.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such table, unless it is optional.
+    UnknownColumnError, UnknownCameraError
+        With the near matches.
+    """
     stored = await _stored_columns(reader, table)
-    chosen = _chosen(table, stored, wanted.columns)
-    sources = (name for each in chosen for name in (each, *_DERIVED.get(each, ())))
-    needed = {name: stored[name] for name in dict.fromkeys(sources) if name in stored}
-    check_limits(wanted.limit)
-    where, params = await _conditions(reader, table, stored, wanted)
-    parts = _parts(table, stored, has_bounds=not params.keys().isdisjoint(("since", "until")))
-    rows = await _pages(reader, table, parts, needed, where, params, wanted.limit, on_page)
-    columns = mask_secrets(to_columns(list(needed), rows.rows), wanted=wanted.columns or ())
-    columns |= _derived(columns, chosen, cuts, n_rows=len(rows.rows))
-    kept = {name: columns[name] for name in chosen if name in columns}
-    frame = to_frame(kept, {name: dtype for name, dtype in table.schema.items() if name in chosen})
-    return note_rows(_sorted(frame[chosen], table), rows, table=table.name, params=params)
+    chosen = chosen_columns(wanted.columns, [*table.schema, *stored])
+    if not stored:
+        kept = {name: table.schema[name] for name in chosen}
+        return note(to_frame({}, kept), rows=0, total=0, truncated=False, missing_tables=[table.name])
+    sources = [name for each in chosen for name in table.made_of.get(each, ()) if name in stored]
+    read = [name for name in dict.fromkeys([*chosen, *sources]) if name not in table.made_of]
+    selection = await _selection(reader, table, wanted, stored, [name for name in read if name in stored])
+    for condition, params in (where or {}).items():
+        selection = replace(
+            selection, where=[*selection.where, condition], params={**selection.params, **params}
+        )
+
+    def masked(page: dict[str, Sequence[Any]], _: int) -> dict[str, Sequence[Any]]:
+        return mask_secrets(page, wanted=wanted.columns or ())
+
+    dtypes = {name: table.schema.get(name) for name in read}
+    frame = await read_pages(reader, selection, dtypes, shape=masked, on_page=on_page)
+    if derive is not None:
+        await derive(frame, chosen, stored)
+    return frame[chosen]
 
 
-async def _stored_columns(reader: DatabaseReader, table: _Table) -> dict[str, str]:
+async def _selection(
+    reader: DatabaseReader, table: Table, wanted: Wanted, stored: Mapping[str, str], columns: Sequence[str]
+) -> Selection:
+    where, params = await conditions(reader, table.name, stored, wanted)
+    since, until = bounds(wanted)
+    if table.ordered_by is not None and (since is not None or until is not None):
+        check_known(table.ordered_by, stored)
+    return Selection(
+        table=table.name,
+        columns={name: stored[name] for name in columns},
+        where=[*where, *not_deleted(stored)],
+        params=params,
+        ordered_by=table.ordered_by if table.ordered_by in stored else None,
+        since=since if table.ordered_by else None,
+        until=until if table.ordered_by else None,
+        limit=wanted.limit,
+    )
+
+
+def not_deleted(stored: Mapping[str, str] | Sequence[str]) -> list[str]:
+    """Return the condition that leaves out what is marked as deleted, where a table has such marks."""
+    return [f"{quoted('deleted_at')} IS NULL"] if "deleted_at" in stored else []
+
+
+async def _stored_columns(reader: DatabaseReader, table: Table) -> dict[str, str]:
     """Return the database's column by the frame's column, as the table really is."""
     found = await reader.fetch_columns(table.name)
+    if not found and table.is_optional:
+        return {}
     if not found:
         raise UnknownNameError(
             "table", table.name, await reader.fetch_tables(), hint="is this the database of a deployment?"
         )
     if "id" not in found:
         raise UnknownColumnError("column", "id", found, hint="is this the database of a deployment?")
-    return {schema.PRIMARY_KEYS[table.name] if name == "id" else name: name for name in found} | {
-        schema.PRIMARY_KEYS[table.name]: "id"
-    }
-
-
-def _chosen(table: _Table, stored: Mapping[str, str], columns: Sequence[str] | None) -> list[str]:
-    known = list(dict.fromkeys([*table.schema, *stored]))
-    if columns is None:
-        return known
-    chosen = [columns] if isinstance(columns, str) else list(dict.fromkeys(columns))
-    for name in chosen:
-        if name not in known:
-            raise UnknownColumnError("column", name, known)
-    return chosen
-
-
-async def _conditions(
-    reader: DatabaseReader, table: _Table, stored: Mapping[str, str], wanted: Wanted
-) -> tuple[list[str], dict[str, Any]]:
-    where: list[str] = []
-    params: dict[str, Any] = {}
-    for name, value in (("camera_id", wanted.camera_id), ("object_type", wanted.object_type)):
-        if value is not None:
-            _check_stored(name, stored)
-            params[name] = _names(name, value)
-            where.append(f"{_quoted(name)} IN :{name}")
-    if "camera_id" in params:
-        await _check_cameras(reader, table, params["camera_id"])
-    since, until = as_utc("since", wanted.since), as_utc("until", wanted.until)
-    if since is not None and until is not None and since > until:
-        raise BadInputError(f"since ({since.isoformat()}) is after until ({until.isoformat()}).")
-    for name, stamp, sign in (("since", since, ">="), ("until", until, "<")):
-        if stamp is not None and table.ordered_by:
-            _check_stored(table.ordered_by, stored)
-            params[name] = _text_bound(stamp) if reader.dialect == "sqlite" else stamp
-            where.append(f"{_quoted(table.ordered_by)} {sign} :{name}")
-    return where, params
-
-
-def _check_stored(name: str, stored: Mapping[str, str]) -> None:
-    # SQLite takes an unknown name in double quotes for text, and the condition would hold for every row.
-    if name not in stored:
-        raise UnknownColumnError("column", name, stored)
-
-
-def _names(name: str, value: str | Iterable[str]) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    try:
-        return [str(each) for each in value]
-    except TypeError as exc:
-        raise BadInputError(f"{name} is {value!r}. Allowed: a str, or several of them.") from exc
-
-
-def _text_bound(stamp: datetime) -> str:
-    """Return a time bound as the shortest text, which sorts before every longer form of the same instant."""
-    text = stamp.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
-    return text.rstrip("0") if "." in text else text
-
-
-async def _check_cameras(reader: DatabaseReader, table: _Table, wanted: Sequence[str]) -> None:
-    known: list[str] = []
-    if "id" in await reader.fetch_columns("cameras"):
-        known = [str(row[0]) for row in (await reader.fetch("SELECT id FROM cameras")).rows]
-    for name in wanted:
-        # A camera that was removed may have left its records behind.
-        seen = f"SELECT 1 FROM {_quoted(table.name)} WHERE camera_id = :name LIMIT 1"  # noqa: S608
-        if name not in known and not (await reader.fetch(seen, {"name": name})).rows:
-            raise UnknownCameraError("camera", name, known)
-
-
-def as_utc(name: str, value: datetime | str | None) -> datetime | None:
-    """Return a time bound as aware UTC; naive values are taken as UTC.
-
-    Raises
-    ------
-    BadInputError
-        If it is no time.
-    """
-    if value is None:
-        return None
-    try:
-        if isinstance(value, int | float):
-            raise TypeError("a number could count seconds, or nanoseconds")
-        stamp = pd.Timestamp(value)
-        if pd.isna(stamp):
-            raise ValueError("it is missing")
-        stamp = stamp.tz_localize(UTC) if stamp.tzinfo is None else stamp.tz_convert(UTC)
-        return stamp.to_pydatetime(warn=False)
-    except (ValueError, TypeError, OverflowError) as exc:
-        raise BadInputError(
-            f"{name} is {value!r}. Allowed: a datetime, or ISO 8601 text.",
-            hint="for example '2026-01-15 08:00'.",
-        ) from exc
-
-
-def _parts(
-    table: _Table, stored: Mapping[str, str], *, has_bounds: bool
-) -> list[tuple[list[str], list[str]]]:
-    """Return the parts that are read one after the other; rows without a time have no place in a page."""
-    if table.ordered_by is None or table.ordered_by not in stored:
-        return [(["id"], [])]
-    keys, column = [table.ordered_by, "id"], _quoted(table.ordered_by)
-    if has_bounds:
-        return [(keys, [])]
-    return [(keys, [f"{column} IS NOT NULL"]), (["id"], [f"{column} IS NULL"])]
-
-
-async def _pages(
-    reader: DatabaseReader,
-    table: _Table,
-    parts: Sequence[tuple[Sequence[str], Sequence[str]]],
-    columns: Mapping[str, str],
-    where: Sequence[str],
-    params: Mapping[str, Any],
-    limit: int | None,
-    on_page: Callable[[int], None],
-) -> Rows:
-    """Read page by page from the newest backwards, each in a transaction of its own.
-
-    New rows come at the end that was read first, so they neither shift a page nor repeat a row. `parts`
-    are the keys that order each part, and the condition for it.
-    """
-    counting = f"SELECT count(*) FROM {_quoted(table.name)} WHERE {' AND '.join(where) or '1 = 1'}"  # noqa: S608
-    started, rows, n_later = time.perf_counter(), list[Sequence[Any]](), 0
-    for keys, condition in parts:
-        order = ", ".join(f"{_quoted(key)} DESC" for key in keys)
-        selected = ", ".join(_quoted(name) for name in [*columns.values(), *keys])
-        place = f"({', '.join(map(_quoted, keys))}) < ({', '.join(f':last_{key}' for key in keys)})"
-        last: dict[str, Any] = {}
-        n_later = len(rows)
-        while True:
-            size = _PAGE if limit is None else min(_PAGE, limit - len(rows))
-            conditions = " AND ".join([*where, *condition, *([place] if last else [])]) or "1 = 1"
-            page = await reader.fetch(
-                f"SELECT {selected} FROM {_quoted(table.name)} WHERE {conditions} "  # noqa: S608
-                f"ORDER BY {order} LIMIT {size}",
-                {**params, **last},
-            )
-            rows.extend(page.rows)
-            on_page(len(rows))
-            if len(page.rows) < size or len(rows) == limit:
-                break
-            values = page.rows[-1][-len(keys) :]
-            last = {f"last_{key}": value for key, value in zip(keys, values, strict=True)}
-    # Turned round in the end, so that rows without a time come last.
-    rows = rows[n_later:] + rows[:n_later]
-    total = len(rows) if limit is None else int((await reader.fetch(counting, params)).rows[0][0])
-    if total > len(rows):
-        warn_truncated(len(rows), total, what=f"{table.name}, the newest", hint="limit=None reads all.")
-    return Rows(
-        columns=list(columns),
-        rows=rows,
-        total=total,
-        is_truncated=total > len(rows),
-        seconds=time.perf_counter() - started,
-        read_at=page.read_at,
-        source=page.source,
-    )
-
-
-def _derived(
-    columns: Mapping[str, Sequence[Any]], chosen: Sequence[str], cuts: tuple[int, int, int], *, n_rows: int
-) -> dict[str, Sequence[Any]]:
-    missing = [None] * n_rows
-    scores = columns.get("risk_score", missing)
-    made: dict[str, Sequence[Any]] = {}
-    if "risk_level_now" in chosen:
-        made["risk_level_now"] = [_level(score, cuts) for score in scores]
-    if "is_failed" in chosen:
-        words = zip(scores, columns.get("summary", missing), columns.get("reasoning", missing), strict=True)
-        # Without either text nobody can tell.
-        is_known = "summary" in columns or "reasoning" in columns
-        made["is_failed"] = [_is_failed(*each) for each in words] if is_known else missing
-    if "n_detections" in chosen and "detection_ids" in columns:
-        made["n_detections"] = [_n_ids(ids) for ids in columns["detection_ids"]]
-    return made
-
-
-def _level(score: Any, cuts: tuple[int, int, int]) -> str | None:
-    try:
-        score = float(score)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    if not math.isfinite(score):
-        return None
-    return schema.RISK_LEVELS[sum(score > cut for cut in cuts)]
-
-
-def _is_failed(score: Any, summary: Any, reasoning: Any) -> bool:
-    """Whether the reasoner did not answer; the service then writes a score of 50 that is none."""
-    fell_back = summary == schema.FAILED_SUMMARY or str(reasoning or "").startswith(schema.FAILED_REASONING)
-    return score == 50 and fell_back
-
-
-def _n_ids(ids: Any) -> int | None:
-    """Return how many detections an event names: a JSON list of integers or strings, or comma-separated."""
-    if ids is None:
-        return None
-    try:
-        value = json.loads(ids)
-    except (ValueError, TypeError, RecursionError):
-        return len(_IDS.findall(str(ids)))
-    if isinstance(value, str):
-        return _n_ids(value)
-    return len(value) if isinstance(value, list) else int(value is not None)
-
-
-def _sorted(frame: pd.DataFrame, table: _Table) -> pd.DataFrame:
     key = schema.PRIMARY_KEYS[table.name]
-    by = [name for name in (table.ordered_by, key) if name is not None and name in frame.columns]
-    # Rows came newest first; where what sorts them was not asked for, turning round suffices.
-    is_known = bool(by) and by[0] == (table.ordered_by or key)
-    frame = frame.iloc[::-1].reset_index(drop=True)
-    if not is_known or _is_sorted([frame[name] for name in by]):
-        return frame
-    # Stable: where the id was not asked for, ties keep its order all the same.
-    return frame.sort_values(by, kind="stable").reset_index(drop=True)
-
-
-def _is_sorted(keys: list[pd.Series[Any]]) -> bool:
-    """Whether rows are in order already, as the database says; odd values make it say otherwise."""
-    if any(key.hasnans for key in keys):
-        return False
-    if len(keys) == 1:
-        return keys[0].is_monotonic_increasing
-    first, second = (key.astype("int64").to_numpy() for key in keys)
-    rises = first[1:] > first[:-1]
-    return bool((rises | ((first[1:] == first[:-1]) & (second[1:] > second[:-1]))).all())
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return {key if name == "id" else name: name for name in found} | {key: "id"}

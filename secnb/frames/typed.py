@@ -1,7 +1,9 @@
-"""Plain rows become frames with the dtypes of the vocabulary, whatever the rows hold.
+r"""Plain rows become frames with the dtypes of the vocabulary, whatever the rows hold.
 
 A value that its column's dtype cannot hold becomes missing, and is counted in
 ``df.attrs["unreadable"]``: a helper never fails on data, and never hides that it left something out.
+Text never holds a lone surrogate, which neither Arrow nor a notebook can take: it becomes its escape,
+such as ``\ud83d``. Bytes stay bytes where a column is not text.
 """
 
 from __future__ import annotations
@@ -21,16 +23,13 @@ import numpy as np
 import pandas as pd
 
 from secnb.core.collector import collector_paused
-from secnb.frames.quick import kinds_of, quick_series
+from secnb.frames.quick import FIRST_TIME, LAST_TIME, kinds_of, quick_series
 from secnb.schema import SECRET_COLUMNS, TIME
 
 MASK = "***"
 _TIME_NAME = re.compile(r"(_at|^timestamp)$")
 # A column that occurs twice has a number at its end; it is as secret as the first.
 _NUMBERED = re.compile(r"_\d+$")
-# Beyond these a time cannot become a datetime; an offset can move it there.
-_FIRST_TIME = pd.Timestamp("0001-01-01T00:00:00.000000", tz="UTC")
-_LAST_TIME = pd.Timestamp("9999-12-31T23:59:59.999999", tz="UTC")
 _EXACT_FLOAT = 2**53
 _NO_FLOAT = 2**1023
 
@@ -73,23 +72,21 @@ def to_frame(columns: Mapping[str, Sequence[Any]], schema: Mapping[str, str]) ->
 
 def to_columns(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:
     """Return rows as columns; names that occur twice get a number, so that no column is lost."""
-    unique: list[str] = []
-    for name in names:
-        free = (f"{name}_{n}" for n in itertools.count(2))
-        taken = {*names, *unique}
-        unique.append(next(each for each in free if each not in taken) if name in unique else name)
+    unique = unique_names(names)
     if not rows:
         return dict.fromkeys(unique, ())
     with collector_paused():
         return {name: list(map(itemgetter(i), rows)) for i, name in enumerate(unique)}
 
 
-def guess_frame(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
-    """Return a frame of a free query: ids stay integers, times become UTC-aware, the rest as it is."""
-    n_rows = len(next(iter(columns.values()), ()))
-    with collector_paused():
-        typed = {name: guess_series(values, name) for name, values in columns.items()}
-    return pd.DataFrame(typed, index=pd.RangeIndex(n_rows), columns=list(columns), copy=False)
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Return the names, those that occurred before with a number at the end."""
+    unique: list[str] = []
+    for name in names:
+        free = (f"{name}_{n}" for n in itertools.count(2))
+        taken = {*names, *unique}
+        unique.append(next(each for each in free if each not in taken) if name in unique else name)
+    return unique
 
 
 def mask_secrets(
@@ -114,7 +111,7 @@ def empty_series(dtype: str, n_rows: int) -> pd.Series[Any]:
         return pd.Series([None] * n_rows, dtype=object)
     if dtype == "int64":
         return pd.Series(np.zeros(n_rows, dtype=np.int64))
-    return pd.Series([None] * n_rows, dtype=object).astype(dtype)  # type: ignore[call-overload, no-any-return]
+    return pd.Series(np.nan, index=pd.RangeIndex(n_rows), dtype=dtype)
 
 
 def to_series(values: Sequence[Any], dtype: str) -> tuple[pd.Series[Any], int]:
@@ -157,9 +154,14 @@ def _to_text(value: Any) -> str:
     return words if words.isascii() else words.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def _showable(value: Any) -> Any:
+    return _to_text(value) if type(value) is str else value
+
+
 def _to_numbers(raw: pd.Series[Any], dtype: str) -> pd.Series[Any]:
     if dtype == "float64":
-        return pd.to_numeric(raw.map(_to_plain_number), errors="coerce").astype("float64")
+        plain = pd.Series([_to_plain_number(value) for value in raw], dtype=object)
+        return pd.to_numeric(plain, errors="coerce").astype("float64")
     whole = pd.Series(pd.array([_to_int(value) for value in raw], dtype="Int64"))
     # A plain int64 has no missing value.
     return whole.astype("int64") if dtype == "int64" and not whole.hasnans else whole
@@ -204,7 +206,7 @@ def to_times(values: Sequence[Any]) -> pd.Series[Any]:
     lost = texts.notna() & times.isna()
     if lost.any():
         times = times.mask(lost, _parsed(texts[lost]))
-    return times.where(times.between(_FIRST_TIME, _LAST_TIME))
+    return times.where(times.between(FIRST_TIME, LAST_TIME))
 
 
 def _may_be_time(value: Any) -> bool:
@@ -218,15 +220,20 @@ def _parsed(texts: pd.Series[Any]) -> pd.Series[Any]:
     return pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce").astype(TIME)
 
 
+def is_time_name(name: str) -> bool:
+    """Return whether a column of this name holds times, if its values allow it."""
+    return bool(_TIME_NAME.search(name))
+
+
 def guess_series(values: Sequence[Any], name: str) -> pd.Series[Any]:
     """Return a series in the dtype that holds all `values` without loss."""
     kinds = kinds_of(values)
-    if (quick := _quick_guess(values, kinds, is_time=bool(_TIME_NAME.search(name)))) is not None:
+    if (quick := _quick_guess(values, kinds, is_time=is_time_name(name))) is not None:
         return quick
     raw = pd.Series(list(values), dtype=object)
     there = raw[raw.notna()]
     kinds = {type(value) for value in there}
-    if _TIME_NAME.search(name) and not kinds & {int, float, bool, bytes}:
+    if is_time_name(name) and not kinds & {int, float, bool, bytes}:
         times = to_times(values)
         if times.notna().sum() == len(there):
             return times
@@ -244,14 +251,14 @@ def guess_series(values: Sequence[Any], name: str) -> pd.Series[Any]:
         return raw.map(_to_plain_number).astype("float64")
     if kinds == {str}:
         return raw.map(_to_text, na_action="ignore").astype("str")
-    return raw
+    return pd.Series([_showable(value) for value in raw], dtype=object) if str in kinds else raw
 
 
 def _quick_guess(values: Sequence[Any], kinds: set[type], *, is_time: bool) -> pd.Series[Any] | None:
     if is_time:
         times = quick_series(values, TIME, kinds)
         return times if times is not None and times.count() == len(values) - values.count(None) else None
-    dtypes = {int: "Int64", float: "float64", str: "str"}
+    dtypes = {int: "Int64", float: "float64", str: "str", bool: "boolean"}
     dtype = dtypes.get(next(iter(kinds))) if len(kinds) == 1 else None
     return None if dtype is None else quick_series(values, dtype, kinds)
 

@@ -55,6 +55,18 @@ def test_a_sandbox_shows_its_incident_and_nothing_else(incident, status):
     assert pd.Timestamp(frame.attrs["as_of"]) == NOW
 
 
+@pytest.mark.parametrize(
+    ("generation", "incident", "stage"),
+    [("streams", "poison", "detection_queue"), ("postgres", "stuck_reasoner", "reasoner")],
+)
+def test_later_generations_show_an_incident_too(generation, incident, stage):
+    """Streams keep what was acknowledged; only what waits is looked at."""
+    with secnb.sandbox(ends_at=NOW, incident=incident, generation=generation) as site:
+        frame = site.pipeline().set_index("stage")
+    assert frame.loc[stage, "status"] in ("poisoned", "stuck")
+    assert (frame.drop(["analysis_queue", stage])["status"] == "ok").all()
+
+
 @pytest.mark.parametrize("hour", range(0, 24, 4))
 def test_a_stuck_reasoner_is_found_at_any_hour(hour):
     with secnb.sandbox(ends_at=NOW.replace(hour=hour), incident="stuck_reasoner") as site:

@@ -27,16 +27,10 @@ from secnb.errors import (
     UnknownColumnError,
     UnknownNameError,
 )
-from secnb.frames import records
-from secnb.frames.records import (
-    Wanted,
-    as_utc,
-    read_cameras,
-    read_detections,
-    read_events,
-    read_note,
-    read_truth,
-)
+from secnb.frames import paging
+from secnb.frames.events import read_events
+from secnb.frames.records import read_cameras, read_detections, read_note, read_truth
+from secnb.frames.wanted import Wanted, as_utc
 
 CAMERAS = {"id": "TEXT PRIMARY KEY", "name": "TEXT", "folder_path": "TEXT", "status": "TEXT"}
 DETECTIONS = {
@@ -301,7 +295,7 @@ async def test_text_that_is_not_utf8_is_read_with_its_escapes(tmp_path):
 @pytest.mark.filterwarnings("ignore::secnb.errors.TruncatedWarning")
 async def test_no_row_is_lost_or_repeated_across_pages(site, monkeypatch, page, limit):
     """Ties in time included; a limit keeps the newest."""
-    monkeypatch.setattr(records, "_PAGE", page)
+    monkeypatch.setattr(paging, "_PAGE", page)
     frame = await read_detections(site, Wanted(limit=limit))
     assert ids(frame) == list(range(1, 11))[-(limit or 10) :]
     assert frame.attrs["total"] == 10
@@ -310,7 +304,7 @@ async def test_no_row_is_lost_or_repeated_across_pages(site, monkeypatch, page, 
 @pytest.mark.parametrize("page", [1, 2, 3, 100])
 async def test_rows_without_a_time_are_read_too(tmp_path, monkeypatch, page):
     """They have no place in the order of time, and come last."""
-    monkeypatch.setattr(records, "_PAGE", page)
+    monkeypatch.setattr(paging, "_PAGE", page)
     rows = [{"id": i, "detected_at": None if i % 3 == 0 else stamp(-i)} for i in range(1, 10)]
     reader = DatabaseReader(make(tmp_path / "x.db", detections=(DETECTIONS, rows)))
     assert ids(await read_detections(reader, Wanted())) == [8, 7, 5, 4, 2, 1, 3, 6, 9]
@@ -336,7 +330,7 @@ def test_pages_equal_one_reading_whatever_the_times(times, page, limit):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         url = make(Path(folder) / "x.db", detections=(DETECTIONS, rows))
         whole = asyncio.run(read_limited(url, None))
-        patch.setattr(records, "_PAGE", page)
+        patch.setattr(paging, "_PAGE", page)
         assert ids(asyncio.run(read_limited(url, None))) == ids(whole)
         found = asyncio.run(read_limited(url, limit))
     assert len(set(ids(found))) == len(found) == min(len(rows), 99 if limit is None else limit)
@@ -354,7 +348,7 @@ async def read_limited(url: str, limit: int | None) -> pd.DataFrame:
 
 async def test_rows_that_come_while_reading_neither_shift_nor_repeat_a_row(site, monkeypatch, tmp_path):
     """They come at the end that was read first."""
-    monkeypatch.setattr(records, "_PAGE", 3)
+    monkeypatch.setattr(paging, "_PAGE", 3)
     writer = sqlite3.connect(tmp_path / "x.db")
 
     def on_page(n_rows: int) -> None:
@@ -656,7 +650,7 @@ async def postgres(postgres_url: str) -> AsyncIterator[DatabaseReader]:
 @pytest.mark.parametrize("page", [1, 3, 1000])
 async def test_postgres_rows_come_in_the_same_vocabulary(postgres, monkeypatch, page):
     """Ids beyond 2**53 exact, JSON as text, decimals as floats, rows without a time last."""
-    monkeypatch.setattr(records, "_PAGE", page)
+    monkeypatch.setattr(paging, "_PAGE", page)
     frame = await read_detections(postgres, Wanted())
     assert ids(frame) == [2**53 + i for i in range(1, 11)]
     assert {name: str(frame[name].dtype) for name in schema.DETECTIONS} == dict(schema.DETECTIONS)
@@ -667,7 +661,7 @@ async def test_postgres_rows_come_in_the_same_vocabulary(postgres, monkeypatch, 
 @pytest.mark.parametrize("page", [1, 4, 1000])
 async def test_postgres_naive_times_are_utc(postgres, monkeypatch, page):
     """Whatever zone the server lives in; bounds and pages find the same rows."""
-    monkeypatch.setattr(records, "_PAGE", page)
+    monkeypatch.setattr(paging, "_PAGE", page)
     start = START + timedelta(seconds=2)
     frame = await read_events(postgres, Wanted(since=start, until="2026-01-15 08:00:08"))
     assert list(frame["risk_score"]) == [20, 30, 40, 50, 60, 70]

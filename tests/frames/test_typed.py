@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 
@@ -17,7 +19,6 @@ from secnb import schema
 from secnb.frames.typed import (
     MASK,
     empty_series,
-    guess_frame,
     guess_series,
     mask_secrets,
     to_columns,
@@ -297,11 +298,6 @@ def test_booleans_beside_any_kind_of_missing_stay_booleans():
     assert guess_series([pd.NaT, True, None], "x_at").tolist() == [pd.NA, True, pd.NA]
 
 
-def test_a_free_query_without_rows_keeps_its_columns():
-    """In their order."""
-    assert list(guess_frame(to_columns(["b", "a", "b"], [])).columns) == ["b", "a", "b_2"]
-
-
 @pytest.mark.parametrize("name", ["rtsp_password", "RTSP_URL", "api_key", "rtsp_password_2"])
 def test_secret_columns_are_masked_unless_wanted_by_name(name):
     """Also the second one of a join, which has a number; missing ones stay missing."""
@@ -315,3 +311,44 @@ def test_missing_columns_are_missing_in_every_row(dtype):
     """And have the dtype that they would have had."""
     series = empty_series(dtype, 2)
     assert (str(series.dtype), series.isna().all()) == (dtype, True)
+
+
+@pytest.mark.parametrize("others", [[], [1], [b"\xff", None]])
+def test_a_lone_surrogate_among_other_values_can_be_shown(others):
+    """A notebook sends what it shows as UTF-8; bytes stay what they are."""
+    series = guess_series(["\ud83d", *others], "x")
+    assert list(series) == ["\\ud83d", *others]
+    assert series.to_frame().to_html().encode("utf-8")
+
+
+WITHOUT_ARROW = """
+import sys
+if sys.argv[1] == "without":
+    sys.modules["pyarrow"] = None  # before pandas looks for it
+import pandas as pd
+from secnb.frames.growing import GrowingFrame
+from secnb.frames.typed import guess_series, to_frame
+pages = [["a", None, "\\ud83d"], [None], ["", "caf\\u00e9", "x" * 3], [b"\\xff", 1, 2.5]]
+growing = GrowingFrame({"x": None, "s": "str"})
+for page in pages:
+    growing.add({"x": page, "s": page}, len(page))
+frames = [growing.to_frame(), to_frame({"n": pages[0], "s": pages[0]}, {"n": "float64", "s": "str"})]
+texts = [guess_series(page, name) for page in pages for name in ("x", "x_at")]
+frames += [text.to_frame("x") for text in texts]
+print([(frame.to_dict("list"), dict(frame.dtypes.map(str)), frame.attrs) for frame in frames])
+print(frames[1].to_html())
+print(frames[1]["s"].dtype.storage, file=sys.stderr)
+"""
+
+
+def test_values_are_the_same_without_pyarrow():
+    """It is an extra; text is then held as Python objects."""
+    pytest.importorskip("pyarrow", reason="pyarrow is missing, so everything here is without it")
+    done = [
+        subprocess.run(
+            [sys.executable, "-c", WITHOUT_ARROW, way], capture_output=True, text=True, timeout=60, check=True
+        )
+        for way in ("with", "without")
+    ]
+    assert done[0].stdout == done[1].stdout
+    assert [each.stderr.split() for each in done] == [["pyarrow"], ["python"]]

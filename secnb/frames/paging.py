@@ -1,0 +1,241 @@
+"""Whole tables and free queries, read page by page, and each page typed as it comes.
+
+A table is read in pages that each have a transaction of their own; a free query is one statement.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Executable
+
+from secnb.core.reader import COUNT_S, DatabaseReader, Rows, check_limits
+from secnb.core.stoppable import Page
+from secnb.errors import QueryTimeoutError
+from secnb.frames.bounds import time_conditions
+from secnb.frames.growing import GrowingFrame
+from secnb.frames.notes import mask_params, note_rows, warn_truncated
+from secnb.frames.typed import mask_secrets, to_columns, unique_names
+from secnb.schema import TIME
+
+_PAGE = 50_000
+
+Columns = Mapping[str, Sequence[Any]]
+Shape = Callable[[dict[str, Sequence[Any]], int], Columns]
+"""Makes a frame's columns of a page from its stored ones and its number of rows."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which rows of one table are wanted.
+
+    Attributes
+    ----------
+    table : str
+        Its name in the database.
+    columns : mapping of str to str
+        The database's column by the frame's column.
+    where : sequence of str
+        Conditions in SQL that all hold; their parameters are in `params`.
+    params : mapping of str to object
+        Values by name.
+    ordered_by : str or None
+        The database's column that orders rows in time; None to order by `key` alone.
+    key : sequence of str
+        The database's columns that together tell rows apart; never NULL.
+    since, until : datetime or None
+        ``since <= ordered_by < until``, aware.
+    limit : int or None
+        At most so many rows, the newest; None for all.
+    """
+
+    table: str
+    columns: Mapping[str, str]
+    where: Sequence[str] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
+    ordered_by: str | None = None
+    key: Sequence[str] = ("id",)
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int | None = None
+
+
+async def read_pages(
+    reader: DatabaseReader,
+    selection: Selection,
+    dtypes: Mapping[str, str | None],
+    *,
+    shape: Shape | None = None,
+    on_page: Callable[[int], None] = lambda _: None,
+) -> pd.DataFrame:
+    """Return the rows of a selection as a frame, sorted by time, then key; rows without a time come last.
+
+    Pages are read from the newest backwards: new rows come at the end that was read first, so they
+    neither shift a page nor repeat a row.
+
+    Parameters
+    ----------
+    reader : DatabaseReader
+    selection : Selection
+    dtypes : mapping of str to str or None
+        The frame's columns in their order, with their dtypes; None where the values decide.
+    shape : callable, optional
+        Makes the frame's columns of a page from the stored ones and the number of rows: masks secrets,
+        derives columns. None to take them as they are.
+    on_page : callable
+        Is told after each page how many rows there are.
+
+    Returns
+    -------
+    DataFrame
+        With ``attrs`` that say how its rows were got. A `TruncatedWarning` says what a limit left out.
+
+    Raises
+    ------
+    BadInputError
+        If the limit is none.
+    """
+    check_limits(selection.limit)
+    started = time.perf_counter()
+    keys = _keys(selection, dtypes)
+    hidden = {name: TIME if column == selection.ordered_by else None for column, name in keys.items()}
+    growing = GrowingFrame({**hidden, **dtypes}, is_backwards=True)
+    where, params = _conditions(reader, selection)
+    stored = _stored(selection)
+    async for page in _pages(reader, selection, where, params):
+        read = to_columns(stored, page.rows[::-1])
+        columns: Columns = {name: read[column] for name, column in selection.columns.items()}
+        shown = shape(dict(columns), len(page.rows)) if shape else columns
+        growing.add({**{name: read[key] for key, name in keys.items()}, **shown}, len(page.rows))
+        on_page(growing.n_rows)
+    n_rows = growing.n_rows
+    total: int | None = n_rows
+    if page.is_truncated:
+        total = await _total(reader, selection.table, where, params)
+        warn_truncated(n_rows, total, what=f"{selection.table}, the newest", hint="limit=None reads all.")
+    frame = growing.to_frame(sort_by=list(keys.values()), without=[n for n in hidden if n not in dtypes])
+    whole = replace(page, rows=(), total=total, seconds=time.perf_counter() - started)
+    bounds = {"since": selection.since, "until": selection.until}
+    given = dict(selection.params) | {name: stamp for name, stamp in bounds.items() if stamp is not None}
+    return note_rows(frame, whole, table=selection.table, params=given)
+
+
+async def read_query(
+    reader: DatabaseReader,
+    query: str | Executable,
+    params: Mapping[str, Any] | None = None,
+    *,
+    limit: int | None = None,
+    timeout_s: float | None = 30.0,
+    on_page: Callable[[int], None] = lambda _: None,
+) -> pd.DataFrame:
+    """Return the rows of one statement as a frame, typed as they come; secrets are masked.
+
+    Parameters and errors are those of `secnb.core.reader.DatabaseReader.fetch`; `on_page` is told after
+    each page how many rows there are. A `TruncatedWarning` says what a limit left out.
+    """
+    growing = GrowingFrame({})
+
+    def begin(columns: list[str]) -> Callable[[Page], None]:
+        nonlocal growing
+        names = unique_names(columns)
+        growing = GrowingFrame(dict.fromkeys(names))
+
+        def take(page: Page) -> None:
+            growing.add(mask_secrets(to_columns(names, page)), len(page))
+            on_page(growing.n_rows)
+
+        return take
+
+    rows = await reader.fetch(query, params, limit=limit, timeout_s=timeout_s, into=begin)
+    frame = growing.to_frame()
+    if rows.is_truncated:
+        warn_truncated(len(frame), rows.total, what="rows", hint="limit=None shows all.")
+    return note_rows(frame, rows, query=str(query), params=mask_params(params))
+
+
+async def _total(
+    reader: DatabaseReader, table: str, where: Sequence[str], params: Mapping[str, Any]
+) -> int | None:
+    """Return how many rows there are without the limit, or None if that takes too long to find out."""
+    counting = f"SELECT count(*) FROM {quoted(table)} WHERE {' AND '.join(where) or '1 = 1'}"  # noqa: S608
+    try:
+        return int((await reader.fetch(counting, params, timeout_s=COUNT_S)).rows[0][0])
+    except QueryTimeoutError:
+        return None
+
+
+def _keys(selection: Selection, dtypes: Mapping[str, str | None]) -> dict[str, str]:
+    """Return, by the database's column, what orders the frame: its own column where it has it."""
+    time_first = [] if selection.ordered_by is None else [selection.ordered_by]
+    shown = {column: name for name, column in selection.columns.items() if name in dtypes}
+    # No name in a database holds this sign.
+    return {column: shown.get(column, f"\0{column}") for column in [*time_first, *selection.key]}
+
+
+def _stored(selection: Selection) -> list[str]:
+    """Return the columns to read, each once: those of the frame, and those that order it."""
+    return list(dict.fromkeys([*selection.columns.values(), *_keys(selection, {})]))
+
+
+def _conditions(reader: DatabaseReader, selection: Selection) -> tuple[list[str], dict[str, Any]]:
+    where, params = list(selection.where), dict(selection.params)
+    if selection.ordered_by is not None:
+        column = quoted(selection.ordered_by)
+        bounds = time_conditions(column, selection.since, selection.until, dialect=reader.dialect)
+        where, params = [*where, *bounds[0]], {**params, **bounds[1]}
+    return where, params
+
+
+def _parts(selection: Selection) -> list[tuple[list[str], list[str]]]:
+    """Return the keys that order each part, and the condition for it; the parts are read in turn."""
+    key, ordered_by = list(selection.key), selection.ordered_by
+    has_bounds = selection.since is not None or selection.until is not None
+    # All rows of a table come quickest in the order of its key, with or without an index on the time.
+    if ordered_by is None or (selection.limit is None and not has_bounds):
+        return [(key, [])]
+    if has_bounds:
+        return [([ordered_by, *key], [])]
+    # Rows without a time have no place among the others.
+    column = quoted(ordered_by)
+    return [([ordered_by, *key], [f"{column} IS NOT NULL"]), (key, [f"{column} IS NULL"])]
+
+
+async def _pages(
+    reader: DatabaseReader, selection: Selection, where: Sequence[str], params: Mapping[str, Any]
+) -> AsyncIterator[Rows]:
+    """Read from the newest backwards."""
+    stored = _stored(selection)
+    selected = ", ".join(map(quoted, stored))
+    n_rows = 0
+    for keys, condition in _parts(selection):
+        order = ", ".join(f"{quoted(key)} DESC" for key in keys)
+        place = f"({', '.join(map(quoted, keys))}) < ({', '.join(f':last_{i}' for i in range(len(keys)))})"
+        last: dict[str, Any] = {}
+        while True:
+            size = _PAGE if selection.limit is None else min(_PAGE, selection.limit + 1 - n_rows)
+            conditions = " AND ".join([*where, *condition, *([place] if last else [])]) or "1 = 1"
+            page = await reader.fetch(
+                f"SELECT {selected} FROM {quoted(selection.table)} WHERE {conditions} "  # noqa: S608
+                f"ORDER BY {order} LIMIT {size}",
+                {**params, **last},
+            )
+            n_rows += len(page.rows)
+            if selection.limit is not None and n_rows > selection.limit:
+                # The row beyond the limit only tells that there are more.
+                yield replace(page, rows=page.rows[:-1], is_truncated=True)
+                return
+            yield page
+            if len(page.rows) < size:
+                break
+            last = {f"last_{i}": page.rows[-1][stored.index(key)] for i, key in enumerate(keys)}
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL."""
+    return '"' + name.replace('"', '""') + '"'
