@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 from secnb.errors import BadInputError
 from secnb.schema import QUEUE_FIELDS
 
@@ -22,10 +24,13 @@ def check_text(name: str, value: object, *, example: str) -> str:
     raise BadInputError(f"{name} is {value!r}. Allowed: text, such as {example!r}.")
 
 
-def check_limit(name: str, value: object) -> None:
-    """Refuse what is no number of rows."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+def read_limit(name: str, value: object) -> int | None:
+    """Return a number of rows, a numpy integer out of a frame too; refuse what is none."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
         raise BadInputError(f"{name} is {value!r}. Allowed: a whole number from 0, or None for all.")
+    return int(value)
 
 
 def bare(key: str) -> str:

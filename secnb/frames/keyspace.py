@@ -9,7 +9,7 @@ import pandas as pd
 
 from secnb.core.redis_keys import MAX_VALUE_BYTES, Key, Keys, fetch_keys, fetch_values
 from secnb.core.redis_reader import RedisReader
-from secnb.frames.keynames import check_limit, check_text
+from secnb.frames.keynames import check_text, read_limit
 from secnb.frames.messages import decode_value
 from secnb.frames.notes import note, warn_truncated
 from secnb.frames.typed import to_columns, to_frame
@@ -26,7 +26,7 @@ async def read_keys(
     BadInputError
         If `pattern` or `limit` is not allowed.
     """
-    _check(pattern, limit)
+    limit = _limit(pattern, limit)
     found = await fetch_keys(redis, pattern, limit=limit, on_page=on_page)
     columns: dict[str, list[Any]] = {
         "key": [key.name for key in found.keys],
@@ -48,7 +48,7 @@ async def read_cache(
     BadInputError
         If `pattern` or `limit` is not allowed.
     """
-    _check(pattern, limit)
+    limit = _limit(pattern, limit)
     found = await fetch_values(redis, pattern, limit=limit, on_page=on_page)
     rows = [_cache_row(key) for key in found.keys]
     return await _noted(redis, to_frame(to_columns(list(CACHE), rows), CACHE), found, pattern)
@@ -73,9 +73,9 @@ def _why_no_value(key: Key) -> str | None:
     return "the server does not give the value"
 
 
-def _check(pattern: str, limit: int | None) -> None:
+def _limit(pattern: str, limit: int | None) -> int | None:
     check_text("pattern", pattern, example="batch:*")
-    check_limit("limit", limit)
+    return read_limit("limit", limit)
 
 
 async def _noted(redis: RedisReader, frame: pd.DataFrame, found: Keys, pattern: str) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pandas as pd
 from secnb.core.redis_reader import RedisReader
 from secnb.core.redis_streams import Entry, fetch_entries
 from secnb.errors import UnknownQueueError
-from secnb.frames.keynames import bare, both_forms, check_limit, check_text, is_dead_letters, source_of
+from secnb.frames.keynames import bare, both_forms, check_text, is_dead_letters, read_limit, source_of
 from secnb.frames.messages import Decoded, decode_message, plain_field
 from secnb.frames.notes import note
 from secnb.frames.queues import fetch_other_queues
@@ -54,7 +54,7 @@ async def read_dead_letters(
     BadInputError
         If `name` or `n` is not allowed.
     """
-    check_limit("n", n)
+    n = read_limit("n", n)
     keys = await _find_keys(redis, name, prefix=prefix)
     rows: list[tuple[Any, ...]] = []
     total, has_moved = 0, False

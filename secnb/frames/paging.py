@@ -103,8 +103,9 @@ async def read_pages(
     check_limits(selection.limit)
     started = time.perf_counter()
     keys = _keys(selection, dtypes)
-    hidden = {name: TIME if column == selection.ordered_by else None for column, name in keys.items()}
-    growing = GrowingFrame({**hidden, **dtypes}, is_backwards=True)
+    kinds = {name: TIME if column == selection.ordered_by else None for column, name in keys.items()}
+    hidden = {name: kind for name, kind in kinds.items() if name not in dtypes}
+    growing = GrowingFrame({**dtypes, **hidden}, is_backwards=True)
     where, params = _conditions(reader, selection)
     stored = _stored(selection)
     async for page in _pages(reader, selection, where, params):
@@ -118,7 +119,7 @@ async def read_pages(
     if page.is_truncated:
         total = await _total(reader, selection.table, where, params)
         warn_truncated(n_rows, total, what=f"{selection.table}, the newest", hint="limit=None reads all.")
-    frame = growing.to_frame(sort_by=list(keys.values()), without=[n for n in hidden if n not in dtypes])
+    frame = growing.to_frame(sort_by=list(keys.values()), without=list(hidden))
     whole = replace(page, rows=(), total=total, seconds=time.perf_counter() - started)
     bounds = {"since": selection.since, "until": selection.until}
     given = dict(selection.params) | {name: stamp for name, stamp in bounds.items() if stamp is not None}

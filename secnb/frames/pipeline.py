@@ -163,7 +163,7 @@ async def _look(parts: Parts, name: str) -> Waiting:
 
 
 async def _look_at_stream(parts: Parts, name: str, backlog: int) -> Waiting:
-    """Return what the entries that wait say: the newest ones, since what was acknowledged stays before them."""
+    """Return what the newest entries say, which are those that wait; what was acknowledged stays before."""
     tail = await read_messages(parts.redis, name, n=min(backlog, _MOST), side="tail", timezone=parts.timezone)
     head = tail.head(_HEAD)
     return Waiting(

@@ -11,7 +11,7 @@ import pandas as pd
 from secnb.core.redis_reader import RedisReader
 from secnb.core.redis_tail import Published, listen
 from secnb.errors import BadInputError
-from secnb.frames.keynames import check_limit, check_text
+from secnb.frames.keynames import check_text, read_limit
 from secnb.frames.messages import Decoded, decode_message, plain_field
 from secnb.frames.notes import note, warn_truncated
 from secnb.frames.typed import to_columns, to_frame
@@ -37,7 +37,7 @@ async def read_published(
         If `channel`, `seconds` or `limit` is not allowed.
     """
     check_text("channel", channel, example="security_events")
-    check_limit("limit", limit)
+    limit = read_limit("limit", limit)
     _check_seconds(seconds)
     rows: list[tuple[Any, ...]] = []
     is_truncated = False

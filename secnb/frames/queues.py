@@ -14,7 +14,7 @@ from secnb.core.redis_marks import Flow, fetch_flows, fetch_marks
 from secnb.core.redis_reader import Items, QueueState, RedisReader, Side
 from secnb.core.redis_streams import Entries, StreamState, count_after, fetch_entries, fetch_stream_states
 from secnb.errors import BadInputError, UnknownQueueError
-from secnb.frames.keynames import bare, both_forms, check_limit, check_text, owners
+from secnb.frames.keynames import bare, both_forms, check_text, owners, read_limit
 from secnb.frames.messages import decode_message, to_messages
 from secnb.frames.notes import note
 from secnb.frames.streams import entry_at, to_entry_messages
@@ -99,7 +99,7 @@ async def read_messages(
         If the key is neither list nor stream, or `name`, `n` or `side` is not allowed.
     """
     check_text("name", name, example="detection_queue")
-    check_limit("n", n)
+    n = read_limit("n", n)
     _check_side(side)
     key, kind = await find_queue(redis, name, prefix=prefix)
     read: Items | Entries
