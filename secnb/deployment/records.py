@@ -59,7 +59,9 @@ class RecordHelpers(Held):
         -------
         DataFrame
             Whole numbers as Int64, times (columns that end in ``_at``) as UTC, the rest as it is. Columns
-            that hold secrets are masked.
+            that hold secrets are masked. Times before the year 1 and after 9999 are missing, and counted in
+            ``attrs["unreadable"]``; a lone surrogate in text is its escape. Rows become columns as they
+            come, so that a large result takes little more memory than its frame.
 
         Raises
         ------

@@ -18,6 +18,7 @@ from sqlalchemy import create_engine, insert, select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from secnb.core.models import Base, Camera
+from secnb.core.postgres_reader import OddTime
 from secnb.core.reader import DatabaseReader
 from secnb.core.sqlite_reader import SQLiteFile
 from secnb.core.url import parse_database_url
@@ -536,3 +537,52 @@ def test_a_named_pipe_is_no_database(tmp_path):
     os.mkfifo(tmp_path / "pipe.db")
     with pytest.raises(UnreachableError, match="no regular file"):
         DatabaseReader(f"sqlite:///{tmp_path}/pipe.db")
+
+
+@pytest.mark.parametrize("limit", [None, 0, 1, 2499, 2500])
+@pytest.mark.parametrize("form", [str, text])
+async def test_pages_hold_every_row_once(reader, monkeypatch, limit, form):
+    """Whoever takes them is told the columns first; nothing else keeps the rows."""
+    monkeypatch.setattr("secnb.core.stoppable._PAGE", 1000)
+    pages, names = [], []
+
+    def begin(columns):
+        names.append(columns)
+        return pages.append
+
+    numbers = NUMBERS[reader.dialect].replace(":top", "2500")
+    rows = await reader.fetch(form(numbers), limit=limit, into=begin)
+    assert names == [["x"]]
+    assert [row[0] for page in pages for row in page] == list(range(1, 2501))[:limit]
+    assert max(map(len, pages)) <= 1000
+    assert (list(rows.rows), rows.total, rows.is_truncated) == ([], 2500, limit not in (None, 2500))
+
+
+async def test_pages_of_a_statement_of_sqlalchemy(reader):
+    """Its types make the values."""
+    pages = []
+    rows = await reader.fetch(
+        select(Camera.id, Camera.created_at).order_by(Camera.id), into=lambda _: pages.append
+    )
+    found = [row for page in pages for row in page]
+    assert ([row[0] for row in found], rows.total) == (["back", "front"], 2)
+    assert all(row[1].tzinfo is not None for row in found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("timestamptz", "0044-03-15 12:00:00+00 BC", "0044-03-15 12:00:00+00 BC"),
+        ("timestamp", "20000-01-01 00:00:00", "20000-01-01 00:00:00"),
+        ("date", "0044-03-15 BC", "0044-03-15 BC"),
+        ("time", "24:00", "24:00:00"),
+    ],
+)
+async def test_times_that_python_cannot_hold_come_as_text(postgres_reader, kind, value, expected):
+    """The driver alone fails on them; the others in the same rows are times, whatever the server's style."""
+    others = "timestamptz '2026-01-15 08:00:00.25+02', date '2026-01-15', timestamp 'infinity'"
+    rows = await postgres_reader.fetch(f"SELECT {kind} '{value}', {others}")
+    odd, at, on, last = rows.rows[0]
+    assert (odd, type(odd)) == (expected, OddTime)
+    assert (str(at), str(on), last.year) == ("2026-01-15 06:00:00.250000+00:00", "2026-01-15", 9999)
+    assert (await postgres_reader.fetch("SELECT 1")).rows[0][0] == 1

@@ -64,6 +64,7 @@ async def test_a_table_is_read_page_by_page(large, monkeypatch):
     assert told == [30_000, 60_000, 90_000, 100_000]
     assert (len(statements), all("LIMIT 30000" in each for each in statements)) == (4, True)
     assert list(frame["n_id"]) == list(range(1, N_ROWS + 1))
+    assert list(frame.columns) == list(DTYPES)
     assert (frame.attrs["rows"], frame.attrs["truncated"]) == (N_ROWS, False)
 
 

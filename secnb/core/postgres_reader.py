@@ -1,0 +1,104 @@
+"""Opening a PostgreSQL session so that it only reads, and hands over whatever a table holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+from datetime import time as clock_time
+from typing import Any
+
+from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from secnb.core.url import connect_args
+
+CONNECT_S = 3.0
+_TOLERANT = "secnb reads odd times"
+
+
+class OddTime(str):
+    """A time that Python cannot hold, as the database writes it: ``0044-03-15 BC``."""
+
+    __slots__ = ()
+
+
+def postgres_engine(url: URL) -> AsyncEngine:
+    """Return an engine that keeps no statement, as PgBouncer needs, and leaves JSON as text."""
+    engine = create_async_engine(
+        url,
+        pool_size=2,
+        max_overflow=8,
+        pool_recycle=300,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={
+            "timeout": CONNECT_S,
+            **connect_args(url),
+            # Nothing prepared outlives its transaction, and nothing has a name.
+            "statement_cache_size": 0,
+            "prepared_statement_cache_size": 0,
+            "prepared_statement_name_func": str,
+        },
+    )
+    # asyncpg hands JSON over as text by itself; what SQLAlchemy would set up calls Python for each value.
+    for name in ("setup_asyncpg_json_codec", "setup_asyncpg_jsonb_codec"):
+        setattr(engine.dialect, name, _leave_codec)
+    return engine
+
+
+async def _leave_codec(_: Any) -> None:
+    pass
+
+
+async def begin_reading(connection: AsyncConnection, timeout_s: float | None) -> None:
+    """Begin a transaction that can only read, and say who reads.
+
+    The settings end with the transaction, which PgBouncer needs.
+    """
+    await connection.execution_options(postgresql_readonly=True)
+    settings = {
+        "application_name": "secnb",
+        # Some deployments store times without a zone, and mean UTC.
+        "TimeZone": "UTC",
+        "DateStyle": "ISO",
+        # The server's own limit is for the case that our cancellation does not reach it.
+        "statement_timeout": 0 if timeout_s is None else int((timeout_s + CONNECT_S) * 1000),
+    }
+    calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+    await connection.exec_driver_sql(f"SELECT {calls}")
+
+
+async def read_odd_times(connection: AsyncConnection) -> None:
+    """Let times before and after Python's years come as `OddTime`; asyncpg fails on the first of them.
+
+    Every time is then text that Python parses, so this is for tables that need it.
+    """
+    raw = await connection.get_raw_connection()
+    if _TOLERANT in raw.info or raw.driver_connection is None:
+        return
+    for name, decode in _DECODERS.items():
+        await raw.driver_connection.set_type_codec(
+            name, schema="pg_catalog", encoder=str, decoder=decode, format="text"
+        )
+    raw.info[_TOLERANT] = True
+
+
+def _decoder(parse: Callable[[str], Any], limits: dict[str, Any]) -> Callable[[str], Any]:
+    def decode(text: str) -> Any:
+        try:
+            # As asyncpg does, infinity is the last or the first time that there is.
+            return limits[text] if text in limits else parse(text)
+        except ValueError:
+            return OddTime(text)
+
+    return decode
+
+
+_ENDS = {"infinity": datetime.max, "-infinity": datetime.min}  # noqa: DTZ901
+_DAYS = {"infinity": date.max, "-infinity": date.min}
+_DECODERS = {
+    "timestamptz": _decoder(datetime.fromisoformat, _ENDS),
+    "timestamp": _decoder(datetime.fromisoformat, _ENDS),
+    "date": _decoder(date.fromisoformat, _DAYS),
+    "time": _decoder(clock_time.fromisoformat, {}),
+}
