@@ -11,15 +11,30 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from secnb.analysis.batching import compare_batching as compare_batching
+    from secnb.analysis.boxes import match_boxes as match_boxes
+    from secnb.analysis.bursts import episode_ids as episode_ids
+    from secnb.analysis.bursts import episodes as episodes
+    from secnb.analysis.checking import check_replay as check_replay
+    from secnb.analysis.choices import ThresholdChoice as ThresholdChoice
     from secnb.analysis.counting import ThresholdSweep as ThresholdSweep
     from secnb.analysis.counting import sweep as sweep
+    from secnb.analysis.covering import coverage as coverage
+    from secnb.analysis.replaying import BatchReplay as BatchReplay
+    from secnb.analysis.replaying import replay_batches as replay_batches
+    from secnb.analysis.risk import compare_risk_levels as compare_risk_levels
+    from secnb.analysis.risk import risk_level as risk_level
+    from secnb.analysis.sampling import label_next as label_next
     from secnb.deployment import Deployment as Deployment
     from secnb.deployment import connect as connect
     from secnb.errors import SecnbError as SecnbError
     from secnb.errors import SecnbWarning as SecnbWarning
+    from secnb.frames.coco import read_coco as read_coco
+    from secnb.frames.labels import LabelStore as LabelStore
     from secnb.frames.mot import read_mot as read_mot
     from secnb.sample import Sandbox as Sandbox
     from secnb.sample import sandbox as sandbox
+    from secnb.view.batchings import plot_batching as plot_batching
     from secnb.view.panels import Panel as Panel
     from secnb.view.panels import panel as panel
     from secnb.view.pipelines import plot_pipeline as plot_pipeline
@@ -27,31 +42,61 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BatchReplay": "secnb.analysis.replaying",
     "Deployment": "secnb.deployment",
+    "LabelStore": "secnb.frames.labels",
     "Panel": "secnb.view.panels",
     "Sandbox": "secnb.sample",
     "SecnbError": "secnb.errors",
     "SecnbWarning": "secnb.errors",
+    "ThresholdChoice": "secnb.analysis.choices",
     "ThresholdSweep": "secnb.analysis.counting",
+    "check_replay": "secnb.analysis.checking",
+    "compare_batching": "secnb.analysis.batching",
+    "compare_risk_levels": "secnb.analysis.risk",
     "connect": "secnb.deployment",
+    "coverage": "secnb.analysis.covering",
+    "episode_ids": "secnb.analysis.bursts",
+    "episodes": "secnb.analysis.bursts",
+    "label_next": "secnb.analysis.sampling",
+    "match_boxes": "secnb.analysis.boxes",
     "panel": "secnb.view.panels",
+    "plot_batching": "secnb.view.batchings",
     "plot_pipeline": "secnb.view.pipelines",
+    "read_coco": "secnb.frames.coco",
     "read_mot": "secnb.frames.mot",
+    "replay_batches": "secnb.analysis.replaying",
+    "risk_level": "secnb.analysis.risk",
     "sandbox": "secnb.sample",
     "sweep": "secnb.analysis.counting",
 }
 
 __all__ = [
+    "BatchReplay",
     "Deployment",
+    "LabelStore",
     "Panel",
     "Sandbox",
     "SecnbError",
     "SecnbWarning",
+    "ThresholdChoice",
     "ThresholdSweep",
+    "check_replay",
+    "compare_batching",
+    "compare_risk_levels",
     "connect",
+    "coverage",
+    "episode_ids",
+    "episodes",
+    "label_next",
+    "match_boxes",
     "panel",
+    "plot_batching",
     "plot_pipeline",
+    "read_coco",
     "read_mot",
+    "replay_batches",
+    "risk_level",
     "sandbox",
     "sweep",
 ]

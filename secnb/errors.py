@@ -21,12 +21,15 @@
     │   ├── UnknownDetectionError
     │   └── UnknownCallError
     ├── BadInputError            (ValueError)         an argument has a value that is not allowed
+    ├── LabelStoreError          (OSError)            a label store cannot be read or written
+    ├── SnapshotError            (RuntimeError)       a snapshot cannot be written, read, or say that
     └── MissingDependencyError   (ImportError)        an optional part is not installed
 
     SecnbWarning                 (UserWarning)
     ├── TruncatedWarning         a row cap left rows out
     ├── MalformedLineWarning     lines of a file could not be read
-    └── DegradedWarning          the deployment is served in part
+    ├── DegradedWarning          the deployment is served in part
+    └── FewLabelsWarning         rates rest on fewer than 50 labelled units
 
 Messages say what failed, the value seen and the values allowed; after a blank line comes a hint.
 Passwords never stand in them.
@@ -142,6 +145,14 @@ class BadInputError(SecnbError, ValueError):
     """An argument has a value that is not allowed."""
 
 
+class LabelStoreError(SecnbError, OSError):
+    """A label store cannot be read or written; what it held before is as it was."""
+
+
+class SnapshotError(SecnbError, RuntimeError):
+    """A snapshot cannot be written or read, or does not hold what was asked for."""
+
+
 class MissingDependencyError(SecnbError, ImportError):
     """An optional part of secnb, or a program it needs, is not installed."""
 
@@ -160,3 +171,7 @@ class MalformedLineWarning(SecnbWarning):
 
 class DegradedWarning(SecnbWarning):
     """A part of the deployment does not answer; the rest is served."""
+
+
+class FewLabelsWarning(SecnbWarning):
+    """Rates rest on so few labelled units that their intervals are wide."""

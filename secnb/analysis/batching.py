@@ -48,8 +48,8 @@ def compare_batching(
     window_s, idle_s : float or iterable of float
         Seconds; every pair is tried.
     service_s : float
-        Seconds that the reasoner takes for one call. ``site.service_s()`` suggests it where the
-        deployment records latencies.
+        Seconds that the reasoner takes for one call. ``site.latencies()`` suggests it where the
+        deployment records them.
     tick_s, phase_s, max_detections, fast_path
         As for `replay_batches`, the same for all settings.
 
@@ -210,6 +210,6 @@ def _service_us(service_s: object) -> int:
     if not is_number or not 1e-6 <= float(service_s) <= 1e6:  # type: ignore[arg-type]
         raise BadInputError(
             f"service_s is {service_s!r}. Allowed: seconds of one call, above 0 and up to 1e6.",
-            hint="site.service_s() suggests it where the deployment records latencies.",
+            hint="site.latencies() suggests it where the deployment records them.",
         )
     return round(float(service_s) * SECOND)  # type: ignore[arg-type]

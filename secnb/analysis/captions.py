@@ -7,9 +7,30 @@ from secnb.analysis.localdays import Days
 RECALL_CAVEAT = "Recall is among recorded rows; objects never detected are not counted."
 
 
+def recall_sentence(n_missed: float) -> str:
+    """Say which objects recall knows of."""
+    if not n_missed:
+        return RECALL_CAVEAT
+    missed = count(round(n_missed), "missed object")
+    return f"Recall counts {missed}; objects that nobody reported are not counted."
+
+
+def weighting_sentence(*, weight: str | None, probability: str | None) -> str | None:
+    """Say what a unit counts for, where that is not one."""
+    text = f"A unit counts {weight} times. " if weight else ""
+    if probability:
+        text += f"True and false alarms are estimated: a label counts one over {probability}. "
+    return text.rstrip() or None
+
+
 def thin(number: int) -> str:
     """Write an integer with thin spaces between its thousands."""
     return f"{number:,}".replace(",", "\u2009")
+
+
+def percent(share: float) -> str:
+    """Write a share as a percentage: ``"90 %"``."""
+    return f"{100 * share:.4g} %"
 
 
 def count(number: int, noun: str) -> str:
@@ -17,14 +38,36 @@ def count(number: int, noun: str) -> str:
     return f"{thin(number)} {noun}{'' if number == 1 else 's'}"
 
 
-def units_sentence(*, n_true: int, n_false: int, n_unlabelled: int, n_unscored: int) -> str:
+def units_sentence(
+    *,
+    n_true: int,
+    n_false: int,
+    n_unlabelled: int,
+    n_unscored: int,
+    unit: str = "row",
+    clusters: tuple[str, int] | None = None,
+) -> str:
     """How many units there are, how many are labelled, and how many have no score."""
     n_labelled = n_true + n_false
     labelled = f"{thin(n_labelled)} labelled"
     if n_labelled:
         labelled += f" ({thin(n_true)} true, {thin(n_false)} false)"
     units = count(n_labelled + n_unlabelled, "unit")
-    return f"A row is a unit. {units}: {labelled}; {count(n_unscored, 'row')} without a score left out."
+    is_what = "A row is a unit." if unit == "row" else f"A row is one {unit}."
+    text = f"{is_what} {units}: {labelled}; {count(n_unscored, 'row')} without a score left out."
+    if clusters is not None:
+        column, n_clusters = clusters
+        text += f" Intervals rest on {thin(n_clusters)} labelled clusters by {column}."
+    return text
+
+
+def few_labels_sentence(n_labelled: int, *, unit: str, few: int) -> str:
+    """Warn that rates are not firm, with the number that they rest on."""
+    what = "units are" if unit == "row" else f"units ({unit}) are"
+    return (
+        f"Only {n_labelled} {what} labelled: with fewer than {few}, precision and recall are little more "
+        "than a guess; look at their intervals."
+    )
 
 
 def days_sentence(days: Days | None) -> str:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from secnb.analysis.packing import blocks
 from secnb.errors import BadInputError, UnknownColumnError
+
+Counts = NDArray[Any]
+"""Whole numbers, or fractions where weights or probabilities make them."""
 
 TRUE, FALSE, UNLABELLED = 0, 1, 2
 """Codes of what is known of a unit, in the order in which counts are stored."""
 
 _LARGEST_EXACT = 2**53
+_MOST_CELLS = 2**20
 _TRUTH_KINDS = frozenset({"boolean", "integer", "floating", "mixed-integer-float"})
 
 
@@ -32,20 +38,51 @@ def read_column(frame: pd.DataFrame, name: str) -> pd.Series:
 
 def read_scores(column: pd.Series) -> NDArray[np.float64]:
     """Scores as float64 with NaN where missing; text, booleans and integers beyond 2**53 are errors."""
+    if pd.api.types.is_integer_dtype(column.dtype):
+        _refuse_collapsing(column)
+    return _numbers(column, "be a score", hint=f"convert it first: pd.to_numeric(frame[{column.name!r}])")
+
+
+def read_weights(column: pd.Series) -> NDArray[np.float64]:
+    """Weights as float64; missing, negative and infinite ones are errors."""
+    weights = _numbers(column, "be a weight", hint="weights are numbers such as 1 and 2.5")
+    wrong = ~((weights >= 0) & np.isfinite(weights))
+    if wrong.any():
+        raise BadInputError(
+            f"Column {column.name!r} cannot be a weight: {int(wrong.sum())} of {len(weights)} values are "
+            f"not allowed. Values seen: {_seen(column[wrong])}. Allowed: finite, 0 or more.",
+            hint=f"a row without a weight counts once: frame[{column.name!r}].fillna(1)",
+        )
+    return weights
+
+
+def read_probability(column: pd.Series, *, needed: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Probabilities as float64 with NaN where missing; where needed, they lie above 0 and up to 1."""
+    chances = _numbers(column, "be a probability", hint="it is the probability that a row was labelled")
+    wrong = needed & ~(np.isnan(chances) | ((chances > 0) & (chances <= 1)))
+    if wrong.any():
+        raise BadInputError(
+            f"Column {column.name!r} cannot be a probability: {int(wrong.sum())} of {int(needed.sum())} "
+            f"labelled rows have others. Values seen: {_seen(column[wrong])}. "
+            "Allowed: above 0, up to 1, and missing for labels that were not drawn.",
+            hint="a row that was labelled had some probability of it; percentages are divided by 100",
+        )
+    return chances
+
+
+def _numbers(column: pd.Series, what: str, *, hint: str) -> NDArray[np.float64]:
+    """Return a column as float64 with NaN where missing; a float64 column itself, not a copy."""
     dtype = column.dtype
     if pd.api.types.is_object_dtype(dtype) and column.isna().all():
         return np.full(len(column), np.nan)
     is_number = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype)
     if pd.api.types.is_bool_dtype(dtype) or not is_number:
         raise BadInputError(
-            f"Column {column.name!r} cannot be a score: its dtype is {dtype}. "
+            f"Column {column.name!r} cannot {what}: its dtype is {dtype}. "
             f"Values seen: {_seen(column)}. Allowed: integers and floats.",
-            hint=f"convert it first: pd.to_numeric(frame[{column.name!r}])",
+            hint=hint,
         )
-    if pd.api.types.is_integer_dtype(dtype):
-        _refuse_collapsing(column)
-    # Adding 0.0 copies, so that the input stays as it is, and makes -0.0 and 0.0 one threshold.
-    return column.to_numpy(dtype=np.float64, na_value=np.nan) + 0.0
+    return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _refuse_collapsing(column: pd.Series) -> None:
@@ -61,6 +98,9 @@ def _refuse_collapsing(column: pd.Series) -> None:
 
 def read_truth(column: pd.Series) -> NDArray[np.int8]:
     """Truth as the codes TRUE, FALSE and UNLABELLED; anything but true, false and missing is an error."""
+    if column.dtype == np.bool_:
+        # Most large columns are of this kind; true is 0 and false is 1.
+        return (~column.to_numpy()).view(np.int8)
     missing = column.isna().to_numpy()
     codes = np.full(len(column), UNLABELLED, dtype=np.int8)
     known = column[~missing]
@@ -69,10 +109,15 @@ def read_truth(column: pd.Series) -> NDArray[np.int8]:
     if pd.api.types.infer_dtype(known, skipna=True) not in _TRUTH_KINDS:
         raise _not_truth(known)
     values = known.to_numpy(dtype=np.float64)
-    if not np.isin(values, (0.0, 1.0)).all():
+    if not ((values == 0.0) | (values == 1.0)).all():
         raise _not_truth(known)
     codes[~missing] = np.where(values == 1.0, TRUE, FALSE)
     return codes
+
+
+def read_flags(column: pd.Series) -> NDArray[np.bool_]:
+    """Return flags as bool, false where missing; anything but true, false and missing is an error."""
+    return np.equal(read_truth(column), TRUE)
 
 
 def _not_truth(known: pd.Series) -> BadInputError:
@@ -103,22 +148,65 @@ def read_by(by: str | Sequence[str], *, taken: frozenset[str]) -> tuple[str, ...
     return names
 
 
-def read_groups(frame: pd.DataFrame, by: tuple[str, ...]) -> tuple[NDArray[np.int64], pd.DataFrame]:
-    """Return the group number of every row, and one row of keys per group; missing keys are a group too."""
-    if not by:
-        return np.zeros(len(frame), dtype=np.int64), pd.DataFrame(index=pd.RangeIndex(1))
-    keys = pd.concat([read_column(frame, name) for name in by], axis=1)
+def factorize(column: pd.Series, *, sort: bool = False) -> tuple[NDArray[np.integer], int]:
+    """Return a number for every row by its value, -1 where missing, and how many numbers there are."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.codes.to_numpy(), len(column.cat.categories)
     try:
-        grouped = keys.groupby(list(by), dropna=False, sort=True, observed=True)
-        codes = np.asarray(grouped.ngroup(), dtype=np.int64)
+        codes, found = pd.factorize(column, sort=sort)
     except TypeError as exc:
+        if sort:
+            # Values that cannot be compared are grouped all the same, in the order of their appearance.
+            return factorize(column)
         raise BadInputError(
-            f"The columns {', '.join(map(repr, by))} cannot be grouped: {exc}.",
+            f"The column {column.name!r} cannot be grouped: {exc}.",
             hint="lists and dicts are not keys; take one value out of them first",
         ) from exc
-    first = np.empty(int(codes.max()) + 1 if len(codes) else 0, dtype=np.int64)
-    # Assigned from the back, so that the first row of each group is the one that stays.
-    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
-    found = keys.iloc[first].reset_index(drop=True)
-    found.attrs = {}
-    return codes, found
+    return codes, len(found)
+
+
+def read_groups(frame: pd.DataFrame, by: tuple[str, ...]) -> tuple[NDArray[np.int32], pd.DataFrame]:
+    """Return the group number of every row, and one row of keys per group; missing keys are a group too."""
+    if not by:
+        # One zero that stands for all rows.
+        return np.broadcast_to(np.zeros(1, dtype=np.int32), len(frame)), pd.DataFrame(index=pd.RangeIndex(1))
+    columns = [read_column(frame, name) for name in by]
+    groups, n_groups = _dense(np.zeros(len(frame), dtype=np.int8), 1)
+    for column in columns:
+        codes, n_codes = factorize(column, sort=True)
+        codes, n_codes = _dense(codes, n_codes + 1)
+        if n_groups == 1:
+            groups, n_groups = codes, n_codes
+        else:
+            groups, n_groups = _dense(groups * np.int64(n_codes) + codes, n_groups * n_codes)
+    keys = pd.concat(columns, axis=1).iloc[_first_rows(groups, n_groups)].reset_index(drop=True)
+    keys.attrs = {}
+    return groups, keys
+
+
+def _dense(cells: NDArray[np.integer], n_cells: int) -> tuple[NDArray[np.int32], int]:
+    """Return the number of every cell among those that occur, and how many do; -1 is the last cell."""
+    if n_cells > max(_MOST_CELLS, 2 * len(cells)):
+        found, numbers = np.unique(np.where(cells < 0, n_cells - 1, cells), return_inverse=True)
+        return numbers.astype(np.int32), len(found)
+    occurs = np.zeros(n_cells, dtype=np.bool_)
+    for rows in blocks(len(cells)):
+        occurs[cells[rows]] = True
+    number = (np.cumsum(occurs) - 1).astype(np.int32)
+    dense = np.empty(len(cells), dtype=np.int32)
+    for rows in blocks(len(cells)):
+        dense[rows] = number.take(cells[rows])
+    return dense, int(np.count_nonzero(occurs))
+
+
+def _first_rows(groups: NDArray[np.int32], n_groups: int) -> NDArray[np.int64]:
+    """Return the first row of every group."""
+    first = np.full(n_groups, -1)
+    for rows in blocks(len(groups)):
+        new = np.flatnonzero(first[groups[rows]] < 0)
+        if len(new):
+            # Assigned from the back, so that the first row of each group is the one that stays.
+            first[groups[rows][new[::-1]]] = rows.start + new[::-1]
+        if (first >= 0).all():
+            break
+    return first

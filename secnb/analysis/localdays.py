@@ -48,21 +48,46 @@ class Days:
     span_s: float
     n_untimed: int
 
+    def contains(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
+        """Which rows of the frame fall within the whole days; those without a time do not."""
+        if self.first_on is None or self.last_on is None:
+            return np.zeros(len(frame), dtype=np.bool_)
+        zone, times = ZoneInfo(self.timezone), read_column(frame, self.column)
+        stop = _midnight(self.last_on + dt.timedelta(days=1), zone)
+        return ((times >= _midnight(self.first_on, zone)) & (times < stop)).to_numpy()
 
-def read_days(frame: pd.DataFrame) -> tuple[Days | None, NDArray[np.bool_] | None]:
-    """Return the days of a frame, and which rows fall within them; None for what is not known."""
-    times = _times(frame)
+    def number(self, frame: pd.DataFrame) -> NDArray[np.int64]:
+        """Return the whole day of every row, counted from 0; -1 outside of them and without a time."""
+        if self.first_on is None:
+            return np.full(len(frame), -1, dtype=np.int64)
+        zone = ZoneInfo(self.timezone)
+        begins = [_midnight(self.first_on + dt.timedelta(days=day), zone) for day in range(self.n_days + 1)]
+        times = read_column(frame, self.column)
+        instants = times.to_numpy(dtype="datetime64[ns]")
+        edges = pd.DatetimeIndex(begins).tz_convert("UTC").tz_localize(None).to_numpy("datetime64[ns]")
+        day = np.searchsorted(edges, instants, side="right") - 1
+        day[(day == self.n_days) | np.isnat(instants)] = -1
+        return day.astype(np.int64, copy=False)
+
+    def bounds(self) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+        """Return when the first whole day begins and the last one ends; None without any."""
+        if self.first_on is None or self.last_on is None:
+            return None
+        zone = ZoneInfo(self.timezone)
+        return _midnight(self.first_on, zone), _midnight(self.last_on + dt.timedelta(days=1), zone)
+
+
+def read_days(frame: pd.DataFrame) -> Days | None:
+    """Return the days that a frame spans; None where it has no aware times."""
+    times = read_times(frame)
     if times is None:
-        return None, None
+        return None
     first, last = times.min(), times.max()
-    zone = _zone(frame.attrs.get("timezone") or "UTC")
+    zone = read_zone(frame.attrs.get("timezone") or "UTC")
     start_on = first.tz_convert(zone).date() + dt.timedelta(days=1)
     stop_on = last.tz_convert(zone).date()
     n_days = max((stop_on - start_on).days, 0)
-    inside = None
-    if n_days:
-        inside = ((times >= _midnight(start_on, zone)) & (times < _midnight(stop_on, zone))).to_numpy()
-    days = Days(
+    return Days(
         column=str(times.name),
         timezone=zone.key,
         n_days=n_days,
@@ -71,10 +96,9 @@ def read_days(frame: pd.DataFrame) -> tuple[Days | None, NDArray[np.bool_] | Non
         span_s=(last - first).total_seconds(),
         n_untimed=int(times.isna().sum()),
     )
-    return days, inside
 
 
-def _times(frame: pd.DataFrame) -> pd.Series | None:
+def read_times(frame: pd.DataFrame) -> pd.Series | None:
     """Return the first time column that can be placed on a calendar: aware, and not all missing."""
     for name in TIME_COLUMNS:
         if name in frame.columns:
@@ -89,7 +113,8 @@ def _midnight(day: dt.date, zone: ZoneInfo) -> pd.Timestamp:
     return pd.Timestamp(day).tz_localize(zone, ambiguous=True, nonexistent="shift_forward")
 
 
-def _zone(name: object) -> ZoneInfo:
+def read_zone(name: object) -> ZoneInfo:
+    """Return the time zone of that IANA name; any other name is an error."""
     try:
         return ZoneInfo(str(name))
     # A folder of the zone database, such as "America", is an OSError.

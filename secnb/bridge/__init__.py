@@ -11,7 +11,7 @@ from __future__ import annotations
 from secnb.bridge.background import Bridge, shared_bridge
 from secnb.bridge.faces import Faces, HasBridge, two_faced
 from secnb.bridge.notebook import NotebookBridge
-from secnb.bridge.waiting import bare
+from secnb.bridge.waiting import Progress, bare
 from secnb.bridge.work import Call, report
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Faces",
     "HasBridge",
     "NotebookBridge",
+    "Progress",
     "bare",
     "report",
     "shared_bridge",

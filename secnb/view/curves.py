@@ -35,7 +35,7 @@ def rates(axes: Axes) -> Spec:
         {"calculate": "datum.tp + datum.fp > 0 ? datum.tp / (datum.tp + datum.fp) : null", "as": "precision"},
         {"calculate": "datum.positives > 0 ? datum.tp / datum.positives : null", "as": "recall"},
         {"fold": names, "as": ["name", "rate"]},
-        {"filter": "isValid(datum.rate)"},
+        {"filter": f"isValid(datum.rate) && datum.i >= {axes.known}"},
     ]
     ends: list[Spec] = [
         {"joinaggregate": [{"op": "max", "field": "i", "as": "last"}], "groupby": ["name"]},

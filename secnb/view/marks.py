@@ -44,6 +44,8 @@ class Axes:
         d3 format of a threshold.
     recorded : int
         Position from which on scores were recorded.
+    known : int
+        Position from which on precision and recall are more than bounds; below it they are not shown.
     n_units : int
         Units with a score, which is the largest count there can be.
     n_days : int
@@ -61,6 +63,7 @@ class Axes:
     step: float
     number_format: str
     recorded: int
+    known: int
     n_units: int
     n_days: int
     score: str
@@ -77,7 +80,7 @@ class Axes:
 GROUP: Final[Spec] = {"filter": "datum.g === shown_group"}
 
 
-def thin_number(number: str, d3_format: str = ",") -> str:
+def thin_number(number: str, d3_format: str = ",.1~f") -> str:
     """Return an expression that writes a number with thin spaces between its thousands."""
     return f"replace(format({number}, {json.dumps(d3_format)}), regexp(',', 'g'), '\\u2009')"
 

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from secnb.analysis.captions import RECALL_CAVEAT, days_sentence, duration, units_sentence
+from secnb.analysis.captions import days_sentence, duration, recall_sentence, units_sentence
+from secnb.analysis.columns import Counts
 from secnb.analysis.counting import ThresholdSweep
 from secnb.analysis.tallies import TOTALS
 from secnb.errors import BadInputError
@@ -91,8 +92,9 @@ def panel(sweep: ThresholdSweep) -> Panel:
             hint="secnb.panel(secnb.sweep(frame, score=..., truth=...))",
         )
     slider = slider_over(sweep.threshold)
-    axes = _axes(sweep, slider)
-    groups = list(_groups(sweep, slider, axes))
+    table = sweep.at(slider.thresholds)
+    axes = _axes(sweep, slider, table)
+    groups = list(_groups(sweep, slider, table, axes))
     n_lines = max(group["caption"].count("\n") + 1 for group in groups)
     parts = [headline(axes), *([rates(axes)] if axes.has_labels else []), fires(axes), caption(n_lines)]
     title = f"{sweep.truth} against {sweep.score}, {sweep.n_units} units"
@@ -121,10 +123,12 @@ EMBED: Final[Spec] = {
 }
 
 
-def _axes(sweep: ThresholdSweep, slider: Slider) -> Axes:
+def _axes(sweep: ThresholdSweep, slider: Slider, table: pd.DataFrame) -> Axes:
     sums = sweep.totals[list(TOTALS)].sum()
     n_true, n_false, n_unlabelled = (int(sums[name]) for name in TOTALS[:3])
-    kinds = ["true alarms", "false alarms"] + (["unlabelled"] if n_unlabelled else [])
+    # With probabilities, the labelled units stand for the others as well.
+    has_rest = n_unlabelled and sweep.units.probability is None
+    kinds = ["true alarms", "false alarms"] + (["unlabelled"] if has_rest else [])
     days = sweep.days
     title = "fires"
     if days is not None:
@@ -136,6 +140,7 @@ def _axes(sweep: ThresholdSweep, slider: Slider) -> Axes:
         step=slider.step,
         number_format=slider.number_format,
         recorded=slider.position_below(sweep.threshold[is_recorded].min()) if is_recorded.any() else 0,
+        known=int((table["evidence"] == "unknown").sum()) // max(sweep.n_groups, 1),
         n_units=sweep.n_units,
         n_days=days.n_days if days is not None else 0,
         score=sweep.score,
@@ -183,36 +188,46 @@ def _labels(sweep: ThresholdSweep) -> list[str]:
     return ["all", *(" · ".join("missing" if pd.isna(k) else str(k) for k in key) for key in keys)]
 
 
-def _groups(sweep: ThresholdSweep, slider: Slider, axes: Axes) -> Iterator[Spec]:
+def _groups(sweep: ThresholdSweep, slider: Slider, table: pd.DataFrame, axes: Axes) -> Iterator[Spec]:
     """Give a row of lists for all groups together, then one for each; a list has a number per position."""
-    counts = _counts(sweep, slider, axes)
+    counts = _counts(table, axes, shape=(sweep.n_groups, slider.n_steps + 1))
     totals = sweep.totals[list(TOTALS)].to_numpy()
     lists = {name: np.vstack([by_group.sum(axis=0), by_group]) for name, by_group in counts.items()}
     totals = np.vstack([totals.sum(axis=0), totals])
+    n_missed = [sweep.n_missed.sum().item(), *sweep.n_missed.tolist()]
+    positives = [sweep.positives.sum().item(), *sweep.positives.tolist()]
     for g in range(len(totals) if sweep.by else 1):
-        row: Spec = {"g": g, "positives": int(totals[g, 0]), "caption": _caption(sweep, totals[g], axes)}
+        row: Spec = {"g": g, "positives": positives[g] + n_missed[g]}
+        row["caption"] = _caption(sweep, totals[g], n_missed[g], axes)
         yield row | {name: by_group[g].tolist() for name, by_group in lists.items()}
 
 
-def _counts(sweep: ThresholdSweep, slider: Slider, axes: Axes) -> dict[str, NDArray[np.int64]]:
+def _counts(table: pd.DataFrame, axes: Axes, *, shape: tuple[int, int]) -> dict[str, Counts]:
     """Count at every position; arrays of groups by positions."""
-    table = sweep.at(slider.thresholds)
     sources = {"n": "n_fired", "tp": "tp", "fp": "fp"} if axes.has_labels else {"n": "n_fired"}
-    shape = (sweep.n_groups, slider.n_steps + 1)
     counts = {name: table[column].to_numpy().reshape(shape) for name, column in sources.items()}
     if axes.n_days:
         per_day = {"n": "fired_per_day", "tp": "true_per_day", "fp": "false_per_day"}
         for name in sources:
             # Whole numbers again, which are shorter to send and add up exactly.
-            within = np.rint(table[per_day[name]].to_numpy() * axes.n_days).astype(np.int64)
+            within = (table[per_day[name]].to_numpy() * axes.n_days).round(9)
+            if counts[name].dtype.kind == "i":
+                within = within.astype(np.int64)
             counts[f"day_{name}"] = within.reshape(shape)
     return counts
 
 
-def _caption(sweep: ThresholdSweep, totals: NDArray[np.int64], axes: Axes) -> str:
+def _caption(sweep: ThresholdSweep, totals: NDArray[np.int64], n_missed: float, axes: Axes) -> str:
     """Say what the numbers of one group rest on, in lines that fit the width."""
     n_true, n_false, n_unlabelled = (int(n) for n in totals[:3])
     n_unscored = int(totals[3:].sum())
-    units = units_sentence(n_true=n_true, n_false=n_false, n_unlabelled=n_unlabelled, n_unscored=n_unscored)
-    lines = [units, days_sentence(sweep.days), *([RECALL_CAVEAT] if axes.has_labels else [])]
-    return "\n".join(part for line in lines for part in textwrap.wrap(line, _CAPTION_CHARACTERS))
+    units = units_sentence(
+        n_true=n_true,
+        n_false=n_false,
+        n_unlabelled=n_unlabelled,
+        n_unscored=n_unscored,
+        unit=sweep.units.unit,
+    )
+    recall = recall_sentence(n_missed) if axes.has_labels else None
+    lines = [units, sweep.weighting, days_sentence(sweep.days), recall]
+    return "\n".join(part for line in lines for part in textwrap.wrap(line or "", _CAPTION_CHARACTERS))

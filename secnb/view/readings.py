@@ -84,8 +84,8 @@ def _numbers(axes: Axes) -> dict[str, str]:
         numbers |= {
             "true alarms": thin_number(tp),
             "false alarms": thin_number(fp),
-            "precision": _percent(tp, f"{tp} + {fp}"),
-            "recall": _percent(tp, "datum.positives"),
+            "precision": _percent(axes, tp, f"{tp} + {fp}"),
+            "recall": _percent(axes, tp, "datum.positives"),
         }
     if axes.n_days:
         rate = f"datum.day_n[position] / {axes.n_days}"
@@ -99,8 +99,8 @@ def _size(axes: Axes) -> int:
     return 17 if n_digits <= 6 else 14 if n_digits <= 8 else 11
 
 
-def _percent(part: str, whole: str) -> str:
-    return f"{whole} > 0 ? format({part} / ({whole}), '.1%') : '\\u2013'"
+def _percent(axes: Axes, part: str, whole: str) -> str:
+    return f"position >= {axes.known} && {whole} > 0 ? format({part} / ({whole}), '.1%') : '\\u2013'"
 
 
 def _warning(axes: Axes) -> Spec:

@@ -8,14 +8,14 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_breast_cancer
 from sklearn.metrics import confusion_matrix_at_thresholds
 
 from secnb import schema
 from secnb.analysis.counting import ThresholdSweep, sweep
-from secnb.errors import BadInputError, UnknownColumnError
+from secnb.errors import BadInputError, FewLabelsWarning, UnknownColumnError
 
 COUNTS = ["n_fired", "n_unlabelled", "tp", "fp", "fn", "tn"]
 
@@ -63,6 +63,7 @@ def test_at_equals_brute_force_at_any_threshold(rows, threshold):
     assert found["threshold"].tolist() == [threshold]
 
 
+@settings(max_examples=50)
 @given(rows, st.lists(st.floats(-3, 3), min_size=1, max_size=4))
 def test_groups_add_up_to_the_whole(rows, thresholds):
     frame = framed(rows)
@@ -72,6 +73,7 @@ def test_groups_add_up_to_the_whole(rows, thresholds):
         assert by_group[COUNTS].iloc[i :: len(thresholds)].sum().tolist() == whole[COUNTS].iloc[i].tolist()
 
 
+@settings(max_examples=40)
 @given(rows)
 def test_each_group_is_swept_as_if_it_were_alone(rows):
     frame = framed(rows)
@@ -90,6 +92,7 @@ def test_counts_never_rise_with_the_threshold(rows):
         assert table[column].is_monotonic_decreasing
 
 
+@settings(max_examples=50)
 @given(rows, st.randoms())
 def test_row_order_does_not_matter(rows, random):
     shuffled = rows.copy()
@@ -124,15 +127,58 @@ def test_the_input_is_not_changed(rows):
     assert frame.attrs == attrs
 
 
+def test_later_changes_of_the_frame_do_not_reach_the_sweep():
+    frame = framed([(0.2, True, "a"), (0.6, False, "a"), (0.8, True, "b")])
+    result, untouched = swept(frame, at=[0.5], cluster="key"), swept(frame.copy(), at=[0.5], cluster="key")
+    frame.loc[:, "score"] = 0.0
+    frame.loc[0, "truth"] = pd.NA
+    frame["key"] = "c"
+    pd.testing.assert_frame_equal(result.at([0.1, 0.5, 0.7]), untouched.at([0.1, 0.5, 0.7]))
+
+
 @given(st.lists(st.tuples(st.floats(allow_nan=False), st.booleans()), min_size=1, max_size=40))
 def test_the_counts_are_those_of_scikit_learn(pairs):
     score, truth = (np.array(column) for column in zip(*pairs, strict=True))
     if not np.isfinite(score).all() or truth.all() or not truth.any():
         return  # scikit-learn refuses infinite scores, and warns about a single class.
+    same_as_scikit_learn(score, truth)
+
+
+def same_as_scikit_learn(score: np.ndarray, truth: np.ndarray) -> None:
     tn, fp, fn, tp, threshold = confusion_matrix_at_thresholds(truth, score)
     table = swept(pd.DataFrame({"score": score, "truth": truth})).frame.iloc[-2::-1]
     for column, expected in {"tn": tn, "fp": fp, "fn": fn, "tp": tp, "threshold": threshold}.items():
         assert table[column].tolist() == expected.tolist()
+
+
+KINDS = {
+    "uniform": lambda rng: rng.random(70_000),
+    "four decimals": lambda rng: rng.random(70_000).round(4),
+    "four decimals and zeros": lambda rng: np.append(rng.random(70_000).round(4), [0.0, -0.0]),
+    "logits": lambda rng: rng.normal(0, 4, 70_000),
+    "whole numbers": lambda rng: rng.integers(-100, 100, 70_000),
+    "single precision": lambda rng: rng.random(70_000, dtype="float32"),
+    "all alike": lambda rng: np.full(100, 0.5),
+    "subnormal and huge": lambda rng: rng.choice([5e-324, -5e-324, 1e300, -1e300, 0.0, -0.0, 1.0], 1000),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_rows_of_any_kind_count_like_scikit_learn(kind):
+    rng = np.random.default_rng(5)
+    score = KINDS[kind](rng)
+    same_as_scikit_learn(score, rng.random(len(score)) < 0.3)
+
+
+@given(rows)
+def test_scores_too_different_to_be_packed_count_alike(rows):
+    """Subnormal, huge and negative ones leave no bit free for labels and groups."""
+    wide = [(score, truth, key) for score in (5e-324, 1.7e308, -1.7e308) for truth, key in [(None, "a")]]
+    frame = framed(rows + wide)
+    table = swept(frame, by="key").at([-2.0, 0.0, 1.0])
+    for i, (_, found) in enumerate(table.iterrows()):
+        own = frame[frame["key"].isna()] if pd.isna(found["key"]) else frame[frame["key"] == found["key"]]
+        assert found[COUNTS].tolist() == counted(own, [-2.0, 0.0, 1.0][i % 3])
 
 
 # --- Published numbers: scikit-learn's breast cancer data, column 20, label 1 - y.
@@ -163,6 +209,15 @@ def test_cancer_areas_under_the_curves(cancer):
     assert f"{(precision * recall.diff().fillna(0)).sum():.10f}" == "0.9609840253"
     area = np.trapezoid(falling["tp"] / 212, falling["fp"] / 357)
     assert f"{area:.10f}" == "0.9704428941"
+
+
+def test_cancer_with_weights_sums_to_the_published_integers():
+    data = load_breast_cancer()
+    weight = np.resize([2, 1, 1], len(data.target))
+    frame = pd.DataFrame({"score": data.data[:, 20], "truth": 1 - data.target, "weight": weight})
+    lowest = swept(frame, weight="weight").frame.iloc[0]
+    assert (lowest["tp"], lowest["fp"]) == (288, 471)
+    assert swept(frame.assign(weight=weight / 1.0), weight="weight").frame["tp"].dtype == "int64"
 
 
 def test_cancer_floors_and_costs(cancer):
@@ -405,10 +460,8 @@ def test_repr_is_short():
 
 
 def test_the_table_carries_the_number_of_units():
-    assert swept(framed([(0.5, True, "a"), (np.nan, None, "b")])).frame.attrs == {
-        "n_units": 1,
-        "n_unscored": 1,
-    }
+    table = swept(framed([(0.5, True, "a"), (np.nan, None, "b")])).frame
+    assert table.attrs == {"unit": "row", "n_units": 1, "n_labelled": 1, "n_unscored": 1}
 
 
 # --- Whole local days.
@@ -515,3 +568,45 @@ def test_rates_equal_brute_force(rows, data):
         assert row[["fired_per_day", "true_per_day", "false_per_day"]].tolist() == [
             n / n_days for n in (n_fired, tp, fp)
         ]
+
+
+# --- Few labels.
+
+
+def test_fewer_than_fifty_labels_are_warned_of_once():
+    with pytest.warns(FewLabelsWarning, match="Only 49 units are labelled: with fewer than 50") as caught:
+        result = swept(pd.DataFrame({"score": 0.5, "truth": [True] * 49 + [None] * 20}), at=[0.1])
+    # Neither a part of it nor a count anew is a call of the analyst's.
+    assert len(result.part(np.ones(69, dtype=bool)).at(0.3)) == 1
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+def test_fifty_labels_are_enough(recwarn):
+    swept(pd.DataFrame({"score": 0.5, "truth": [True] * 50}))
+    assert not recwarn.list
+
+
+def test_labels_are_counted_in_clusters():
+    frame = pd.DataFrame({"score": 0.5, "truth": True, "episode": np.arange(200) // 5})
+    with pytest.warns(FewLabelsWarning, match=r"Only 40 units \(episode\) are labelled"):
+        result = swept(frame, cluster="episode")
+    assert (result.frame.attrs["n_labelled"], result.frame.attrs["cluster"]) == (40, "episode")
+    assert "Intervals rest on 40 labelled clusters by episode." in result.caption[0]
+
+
+def test_the_caption_says_what_a_unit_counts_for_and_which_misses_are_known():
+    frame = framed([(0.5, True, "a")]).assign(w=2, p=0.5)
+    caption = swept(frame, weight="w", probability="p", n_missed=3).caption
+    assert caption[1:] == [
+        "A unit counts w times. True and false alarms are estimated: a label counts one over p.",
+        "No times with a zone in the frame, so nothing is known per day.",
+        "Recall counts 3 missed objects; objects that nobody reported are not counted.",
+    ]
+    assert "objects never detected are not counted" in swept(frame).caption[-1]
+
+
+def test_the_caption_says_what_a_row_is():
+    frame = framed([(0.5, True, "a")])
+    frame.attrs["unit"] = "episode"
+    assert swept(frame).caption[0].startswith("A row is one episode. 1 unit: 1 labelled")

@@ -120,6 +120,32 @@ def test_the_menu_shows_one_group_or_the_sum_of_all(group):
     assert numbers(drawn(panel(swept(frame, by="key")), threshold=0.29, group=group)) == expected(row)
 
 
+OPTIONS = {
+    "weights": {"weight": "weight"},
+    "probabilities": {"probability": "chance"},
+    "misses": {"missed": "is_missed", "n_missed": 3},
+    "evidence": {"recorded_from": 0.2, "shown_from": 0.5},
+}
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+@pytest.mark.parametrize("threshold", [0.29, 0.57])
+def test_numbers_at_the_slider_equal_those_of_python_with_every_option(kind, threshold):
+    frame = labelled()
+    frame["weight"] = np.resize([1, 2, 5], len(frame))
+    frame["chance"] = 0.5
+    frame["is_missed"] = np.arange(len(frame)) % 10 == 0
+    result = swept(frame, **OPTIONS[kind])
+    assert numbers(drawn(panel(result), threshold=threshold)) == expected(result.at(threshold).iloc[0])
+
+
+def test_with_probabilities_no_unlabelled_band_is_drawn():
+    frame = labelled().assign(chance=0.3)
+    spec = panel(swept(frame, probability="chance")).spec
+    assert "unlabelled" not in json.dumps(spec["vconcat"])
+    assert json.loads(json.dumps(spec, allow_nan=False)) == spec
+
+
 def test_every_count_of_every_position_is_sent():
     result = swept(labelled())
     group = panel(result).spec["datasets"]["groups"][0]

@@ -1,0 +1,199 @@
+"""Thresholds chosen with evidence: ``choose``, over periods and groups.
+
+What is best in one group is decided in ``deciding``; what comes back is in ``choices``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from secnb.analysis.cells import Cell, busiest_days, cells_of
+from secnb.analysis.choices import ThresholdChoice
+from secnb.analysis.columns import read_groups
+from secnb.analysis.deciding import Decision, decide, inherit
+from secnb.analysis.firing import fires
+from secnb.analysis.lasting import drifts, read_periods, readings, total_readings
+from secnb.analysis.rules import Rule
+from secnb.analysis.sweeps import ThresholdSweep, count
+from secnb.analysis.units import Units
+from secnb.errors import BadInputError
+
+FEWEST_LABELS: Final = 50
+"""A group with fewer has no threshold of its own."""
+
+Current = float | pd.Series | None
+
+
+def choose(
+    sweep: ThresholdSweep, rule: Rule, *, current: Current, verify_on: str | None, seed: int
+) -> ThresholdChoice:
+    """Return the threshold that a rule asks for; see ``ThresholdSweep.choose``."""
+    share = _read_share(verify_on)
+    currents = _read_current(current, sweep.units.keys, sweep.by)
+    if sweep.units.grid is not None:
+        known = currents[~np.isnan(currents)]
+        sweep = count(replace(sweep.units, grid=np.union1d(sweep.units.grid, known)))
+    periods, is_early = read_periods(sweep.units, share)
+    early = sweep if is_early is None else sweep.part(is_early)
+    late = None if is_early is None else sweep.part(~is_early)
+    whole = early if not sweep.by else count(_regroup(early.units, 0)[0])
+    now = _common(currents)
+    decisions = [decide(next(cells_of(whole, rule)), rule, current=now, seed=seed)]
+    if sweep.by:
+        decisions += _decide_groups(early, rule, decisions[0], currents, now, seed=seed)
+    late_whole = None if late is None else late if not sweep.by else count(_regroup(late.units, 0)[0])
+    chosen = _numbers([decision.threshold for decision in decisions])
+    in_force = _numbers([decision.current for decision in decisions])
+
+    def read(part: ThresholdSweep | None, at: NDArray[np.float64]) -> pd.DataFrame:
+        if part is None:
+            return pd.DataFrame(index=range(len(decisions)))
+        if not sweep.by:
+            return readings(part, at)
+        # Where a group has no threshold of its own, the one in force stays; if none has, nothing is chosen.
+        has_none = np.isnan(at[1:])
+        stays = at[1:] if has_none.all() else np.where(has_none, in_force[1:], at[1:])
+        return pd.concat([total_readings(part, stays), readings(part, at[1:])], ignore_index=True)
+
+    earlier, later = read(early, chosen), read(late, chosen)
+    is_known = not np.isnan(in_force).all()
+    parts = [(whole, late_whole), (early, late)] if sweep.by else [(whole, late_whole)]
+    return ThresholdChoice(
+        score=sweep.score,
+        by=sweep.by,
+        keys=sweep.units.keys.reset_index(drop=True),
+        unit=sweep.units.unit,
+        rule=rule,
+        decisions=tuple(decisions),
+        periods=periods,
+        earlier=earlier,
+        earlier_current=read(early, in_force) if is_known else earlier.iloc[:0].reindex(earlier.index),
+        later=later if late is None else later.join(_days_over(late, rule, chosen)),
+        later_current=read(late, in_force) if is_known else later.iloc[:0].reindex(later.index),
+        drift=drifts(parts, earlier, later),
+        caption=tuple(early.caption),
+    )
+
+
+def _decide_groups(
+    early: ThresholdSweep,
+    rule: Rule,
+    whole: Decision,
+    currents: NDArray[np.float64],
+    now: float | None,
+    *,
+    seed: int,
+) -> Iterator[Decision]:
+    """Decide every group; what is thin takes the threshold of the nearest parent that is not."""
+    parents: dict[tuple[int, int], Decision] = {}
+    levels: dict[int, tuple[NDArray[np.int64], list[Cell], list[dict[str, object]]]] = {}
+    keys = _records(early.units.keys)
+    for group, cell in enumerate(cells_of(early, rule)):
+        current = None if np.isnan(currents[group]) else float(currents[group])
+        key = keys[group]
+        if not rule.needs_labels or cell.n_labelled >= FEWEST_LABELS:
+            yield replace(decide(cell, rule, current=current, seed=seed), key=key)
+            continue
+        parent = whole
+        for level in range(len(early.by) - 1, 0, -1):
+            if level not in levels:
+                units, codes = _regroup(early.units, level)
+                levels[level] = (codes, list(cells_of(count(units), rule)), _records(units.keys))
+            codes, cells, parent_keys = levels[level]
+            above = int(codes[group])
+            if cells[above].n_labelled >= FEWEST_LABELS:
+                if (level, above) not in parents:
+                    found = decide(cells[above], rule, current=now, seed=seed)
+                    parents[level, above] = replace(found, key=parent_keys[above])
+                parent = parents[level, above]
+                break
+        yield replace(
+            inherit(parent, n_labelled=cell.n_labelled, fewest=FEWEST_LABELS),
+            key=key,
+            current=current,
+            n_units=cell.n_units,
+            n_labelled=cell.n_labelled,
+        )
+
+
+def _records(keys: pd.DataFrame) -> list[dict[str, object]]:
+    """Return the values of the by columns of every group."""
+    return [
+        dict(zip(map(str, keys.columns), row, strict=True)) for row in keys.itertuples(index=False, name=None)
+    ]
+
+
+def _regroup(units: Units, n_keys: int) -> tuple[Units, NDArray[np.int64]]:
+    """Return the same units by the first of their keys only, and the new group of each old one."""
+    found, keys = read_groups(units.keys, units.by[:n_keys])
+    codes = found.astype(np.int64)
+    n_missed = np.bincount(codes, weights=units.n_missed, minlength=len(keys))
+    groups = (
+        codes[units.groups] if n_keys else np.broadcast_to(np.zeros(1, dtype=np.int32), len(units.groups))
+    )
+    n_missed = n_missed.astype(units.n_missed.dtype)
+    return replace(units, by=units.by[:n_keys], keys=keys, groups=groups, n_missed=n_missed), codes
+
+
+def _days_over(late: ThresholdSweep, rule: Rule, chosen: NDArray[np.float64]) -> pd.DataFrame:
+    """Return how many whole days of the later part exceed the budget, of how many; groups by themselves."""
+    busiest = busiest_days(late.units, rule)
+    if busiest is None:
+        return pd.DataFrame(index=range(len(chosen)))
+    own = chosen[1:] if late.by else chosen
+    over = [
+        np.nan if np.isnan(t) else float(fires(days, t).sum()) for days, t in zip(busiest, own, strict=True)
+    ]
+    n_days = [float(len(days)) for days in busiest]
+    together = [np.nan] if late.by else []
+    return pd.DataFrame({"n_days": [*together, *n_days], "n_days_over": [*together, *over]})
+
+
+def _read_share(verify_on: str | None) -> float | None:
+    """Return the share of the time span to verify on."""
+    if verify_on is None:
+        return None
+    found = re.fullmatch(r"last (\d+(?:\.\d+)?) ?%", verify_on) if isinstance(verify_on, str) else None
+    if found is None or not 0 < float(found[1]) < 100:
+        raise BadInputError(
+            f"verify_on is {verify_on!r}. Allowed: such as 'last 30%', or None to choose on everything."
+        )
+    return float(found[1]) / 100
+
+
+def _read_current(current: Current, keys: pd.DataFrame, by: tuple[str, ...]) -> NDArray[np.float64]:
+    """Return the threshold in force of every group, NaN where unknown."""
+    if current is None:
+        return np.full(len(keys), np.nan)
+    if isinstance(current, pd.Series):
+        if not by or list(current.index.names) != list(by):
+            raise BadInputError(
+                f"current is a Series indexed by {list(current.index.names)}. Allowed: a number, or with by= "
+                f"a Series indexed by the keys, {list(by)}.",
+                hint="frame.set_index(by)['threshold']",
+            )
+        if not current.index.is_unique:
+            raise BadInputError("current has a key twice; one threshold is in force in each group.")
+        index = pd.MultiIndex.from_frame(keys) if len(by) > 1 else pd.Index(keys[by[0]])
+        return np.asarray(pd.to_numeric(current).reindex(index), dtype=np.float64)
+    is_number = isinstance(current, int | float | np.number) and not isinstance(current, bool)
+    if not is_number or np.isnan(current):
+        raise BadInputError(f"current is {current!r}. Allowed: a number, or with by= a Series of numbers.")
+    return np.full(len(keys), float(current))
+
+
+def _common(currents: NDArray[np.float64]) -> float | None:
+    """Return the threshold in force where all groups have the same one."""
+    same = len(currents) and bool((currents == currents[0]).all())
+    return float(currents[0]) if same else None
+
+
+def _numbers(values: list[float | None]) -> NDArray[np.float64]:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

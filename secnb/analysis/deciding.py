@@ -1,0 +1,211 @@
+"""One threshold for one group of units: what the rule says, how firm that is, and why there may be none."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secnb.analysis.captions import count, percent, thin
+from secnb.analysis.cells import Cell
+from secnb.analysis.firmness import (
+    best_position,
+    middle_95,
+    resampled_days,
+    resampled_thresholds,
+    thin_out,
+)
+from secnb.analysis.guarantees import days_needed, lowest_within_budget
+from secnb.analysis.proving import Guarantee, guarantee_of, guarantee_of_nothing
+from secnb.analysis.rules import Rule
+
+Status = Literal["chosen", "kept", "inherited", "none"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Decision:
+    """The threshold of one group, or the reason why there is none.
+
+    Attributes
+    ----------
+    key : mapping
+        The values of the by columns; empty for the whole.
+    status : {"chosen", "kept", "inherited", "none"}
+        Whether the threshold is the best, the one in force, that of the parent, or missing.
+    threshold : float or None
+        ``inf`` means never fire.
+    reason : str
+        Why it is kept, inherited or missing; empty where it was chosen.
+    best : float or None
+        The best threshold, also where the one in force is kept.
+    plateau : tuple of float, or None
+        Lowest and highest threshold as good as the best: within 0.01 for rates, 1 % for costs.
+    interval : tuple of float, or None
+        Where the best lies in 95 % of resamples; None where it cannot be said.
+    guarantee : Guarantee or None
+        None where none was asked for.
+    current : float or None
+        The threshold in force.
+    n_units, n_labelled : int
+        Units with a score, and those of them that are labelled.
+    """
+
+    status: Status
+    threshold: float | None
+    reason: str = ""
+    best: float | None = None
+    plateau: tuple[float, float] | None = None
+    interval: tuple[float, float] | None = None
+    guarantee: Guarantee | None = None
+    current: float | None = None
+    n_units: int = 0
+    n_labelled: int = 0
+    key: Mapping[str, object] = field(default_factory=dict)
+
+
+def decide(cell: Cell, rule: Rule, *, current: float | None, seed: int) -> Decision:
+    """Choose for one group by itself."""
+    decision = _decide(cell, rule, current=current, seed=seed)
+    return replace(decision, current=current, n_units=cell.n_units, n_labelled=cell.n_labelled)
+
+
+def inherit(parent: Decision, *, n_labelled: int, fewest: int) -> Decision:
+    """Give a thin group the threshold of its parent, which says nothing of the group itself."""
+    name = ", ".join(f"{column} {value}" for column, value in parent.key.items()) or "the whole"
+    few = f"{count(n_labelled, 'label')}, under {fewest}"
+    if parent.threshold is None:
+        return Decision(status="none", threshold=None, reason=f"{few}; and for {name}: {parent.reason}")
+    guarantee = parent.guarantee and Guarantee(
+        is_given=False, sentence=f"no guarantee for this group by itself: its threshold is that of {name}"
+    )
+    return Decision(
+        status="inherited",
+        threshold=parent.threshold,
+        reason=f"{few}: the threshold of {name}",
+        guarantee=guarantee,
+    )
+
+
+def _decide(cell: Cell, rule: Rule, *, current: float | None, seed: int) -> Decision:
+    bound = -np.inf
+    if cell.busiest is not None:
+        bound = lowest_within_budget(cell.busiest, within=rule.days_within)
+        if bound == np.inf:
+            return Decision(status="none", threshold=None, reason=_too_few_days(len(cell.busiest), rule))
+    if rule.needs_labels and not cell.n_labelled + cell.n_missed_rows:
+        guarantee = guarantee_of_nothing(rule)
+        return Decision(status="none", threshold=None, reason="nothing is labelled", guarantee=guarantee)
+    guarantee = guarantee_of(cell, rule, current=current)
+    proven = None if guarantee is None else guarantee.proven
+    if guarantee is not None and proven is not None and not guarantee.is_given:
+        return Decision(status="none", threshold=None, reason=guarantee.sentence, guarantee=guarantee)
+    thresholds = cell.thresholds if proven is None else proven
+    first = _first_allowed(thresholds, cell, bound)
+    value = cell.evaluate(rule.allowed_value) if proven is None else rule.allowed_value(cell.at(proven))
+    value[:first] = np.nan
+    if np.isnan(value).all():
+        reason = _unreachable(cell, thresholds, first, rule)
+        return Decision(status="none", threshold=None, reason=reason, guarantee=guarantee)
+    nearly = rule.nearly(float(np.nanmax(value)))
+    good = np.flatnonzero(value >= nearly)
+    best = float(thresholds[good][best_position(value[good], thresholds[good], current=current)])
+    chosen = Decision(
+        status="chosen",
+        threshold=best,
+        best=best,
+        plateau=(float(thresholds[good[0]]), float(thresholds[good[-1]])),
+        interval=_interval(cell, rule, guarantee, bound=bound, best=best, current=current, seed=seed),
+        guarantee=guarantee,
+    )
+    return chosen if current is None else _keep(chosen, cell, rule, current, bound=bound, nearly=nearly)
+
+
+def _first_allowed(thresholds: NDArray[np.float64], cell: Cell, bound: float) -> int:
+    """Position of the first threshold of which something is known, and that keeps the budget."""
+    known = np.searchsorted(thresholds, cell.known_from, side="left")
+    return int(max(known, np.searchsorted(thresholds, bound, side="right")))
+
+
+def _keep(
+    chosen: Decision, cell: Cell, rule: Rule, current: float, *, bound: float, nearly: float
+) -> Decision:
+    """Keep the threshold in force where it does all that was asked for and nothing is clearly better."""
+    proven = None if chosen.guarantee is None else chosen.guarantee.proven
+    outcome = cell.at(np.array([current]))
+    is_allowed = current >= cell.known_from and current > bound and (proven is None or current in proven)
+    if not is_allowed or not rule.keeps_floors(outcome)[0]:
+        return chosen
+    if rule.value(outcome)[0] >= nearly:
+        why = "it is as good as the best, within what matters"
+    elif chosen.interval is not None and chosen.interval[0] <= current <= chosen.interval[1]:
+        why = "had other units happened, the best might as well lie there"
+    else:
+        return chosen
+    return replace(chosen, status="kept", threshold=current, reason=f"no change is justified: {why}")
+
+
+def _interval(
+    cell: Cell,
+    rule: Rule,
+    guarantee: Guarantee | None,
+    *,
+    bound: float,
+    best: float,
+    current: float | None,
+    seed: int,
+) -> tuple[float, float] | None:
+    """Resample days for a rule of alerts alone, else labelled units among the thresholds allowed."""
+    if cell.busiest is not None and not rule.needs_labels:
+        known = cell.thresholds[_first_allowed(cell.thresholds, cell, -np.inf) :]
+        bounds = resampled_days(cell.busiest, within=rule.days_within, seed=seed)
+        rows = np.searchsorted(known, bounds, side="right")
+        return middle_95(known[np.minimum(rows, len(known) - 1)])
+    if guarantee is not None and guarantee.grid is not None:
+        candidates = guarantee.grid[guarantee.grid > bound]
+    else:
+        candidates = thin_out(cell.thresholds[_first_allowed(cell.thresholds, cell, bound) :], keep=best)
+    is_proven = guarantee is not None and guarantee.is_given
+    return middle_95(
+        resampled_thresholds(candidates, cell, rule, is_proven=is_proven, current=current, seed=seed)
+    )
+
+
+def _too_few_days(n_days: int, rule: Rule) -> str:
+    needed = days_needed(within=rule.days_within)
+    return (
+        f"a budget on {percent(rule.days_within)} of days takes at least {count(needed, 'whole day')}; "
+        f"there {'is' if n_days == 1 else 'are'} {thin(n_days)}"
+    )
+
+
+def _unreachable(cell: Cell, thresholds: NDArray[np.float64], first: int, rule: Rule) -> str:
+    """Say which floor cannot be kept, and what comes nearest."""
+    if first == len(thresholds):
+        return "nothing is known of the thresholds that could be chosen"
+    floors = []
+    for name, floor in (("precision", rule.precision_at_least), ("recall", rule.recall_at_least)):
+        if floor is not None:
+            rate = operator.attrgetter(name)
+            rates = cell.evaluate(rate) if thresholds is cell.thresholds else rate(cell.at(thresholds))
+            rates[:first] = np.nan
+            floors.append((name, floor, rates))
+    for name, floor, rates in floors:
+        if np.isnan(rates).all():
+            return f"no {name} is known: nothing labelled {'fires' if name == 'precision' else 'is true'}"
+        if np.nanmax(rates) < floor * (1 - 1e-9):
+            where = thresholds[int(best_position(rates, thresholds, current=None))]
+            best = f"{np.nanmax(rates):.3g} at {where:.4g}"
+            return f"a {name} of at least {floor:g} is not reachable; the best is {best}"
+    if len(floors) == 2:
+        (_, precision, precisions), (_, recall, recalls) = floors
+        rates = np.where(precisions >= precision * (1 - 1e-9), recalls, np.nan)
+        where = thresholds[int(best_position(rates, thresholds, current=None))]
+        return (
+            f"a precision of at least {precision:g} and a recall of at least {recall:g} are not reachable "
+            f"together; with that precision the best recall is {np.nanmax(rates):.3g} at {where:.4g}"
+        )
+    return f"no {rule.objective} is known for these units"

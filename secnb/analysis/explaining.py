@@ -1,0 +1,288 @@
+"""A choice in plain sentences, for whoever has to stand behind it; the whole comes first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from secnb.analysis.captions import count, duration, thin
+from secnb.analysis.corrected import corrected_rates
+from secnb.analysis.deciding import Decision
+from secnb.analysis.evidence import possible_recall
+from secnb.analysis.rules import Outcomes, Rule
+
+if TYPE_CHECKING:
+    from secnb.analysis.choices import ThresholdChoice
+
+_MOST_GROUPS = 20
+
+
+def explain_choice(choice: ThresholdChoice) -> list[str]:
+    """Return the sentences of a choice, the headline first."""
+    return [
+        sentence_of(headline(choice)),
+        asked_for(choice),
+        *_outcome(choice),
+        *_change(choice),
+        *reasons(choice),
+        *_groups(choice),
+        *choice.caption,
+    ]
+
+
+def asked_for(choice: ThresholdChoice) -> str:
+    """Say what the rule was."""
+    text = f"Asked for: {choice.rule.sentence}."
+    return f"{text} Each group is to keep that by itself." if choice.by else text
+
+
+def reasons(choice: ThresholdChoice) -> list[str]:
+    """Say what is guaranteed, how firm the choice is, and whether it lasts."""
+    guarantee, n_labelled = choice.whole.guarantee, choice.whole.n_labelled
+    sentences = []
+    if choice.rule.needs_labels and n_labelled < FEW_LABELS:
+        sentences.append(few_labels_sentence(n_labelled, unit=choice.unit, few=FEW_LABELS))
+    if guarantee is not None and guarantee.sentence != choice.whole.reason:
+        about = "with one threshold for all, " if choice.by else ""
+        sentences.append(sentence_of(about + guarantee.sentence))
+    return [*sentences, *_firmness(choice), *_verified(choice), *_drifted(choice)]
+
+
+def headline(choice: ThresholdChoice) -> str:
+    """Return in a few words what is to be done."""
+    if not choice.by:
+        return _advice(choice.whole, choice.score)
+    statuses = Counter[str](decision.status for decision in choice.decisions[1:])
+    parts = [
+        f"{thin(statuses[status])} {words}"
+        for status, words in (
+            ("chosen", "with a threshold of their own"),
+            ("kept", "best left as they are"),
+            ("inherited", "with that of their parent"),
+            ("none", "without one"),
+        )
+        if statuses[status]
+    ]
+    groups = f"{count(len(choice.decisions) - 1, 'group')} by {', '.join(choice.by)}"
+    one = _advice(choice.whole, choice.score)
+    return f"{groups}: {', '.join(parts) or 'none'}; with one threshold for all: {one}"
+
+
+def _advice(decision: Decision, score: str) -> str:
+    threshold, current = decision.threshold, decision.current
+    if threshold is None:
+        return f"no threshold of {score}: {decision.reason}"
+    if decision.status == "kept":
+        return f"keep {score} at {_t(threshold)}: {decision.reason}"
+    if current is None or current == threshold:
+        return f"set the threshold of {score} to {_t(threshold)}"
+    verb = "raise" if threshold > current else "lower"
+    return f"{verb} the threshold of {score} from {_t(current)} to {_t(threshold)}"
+
+
+def _outcome(choice: ThresholdChoice) -> list[str]:
+    """Say how good the alerts are, and how sure that is."""
+    numbers = choice.earlier.iloc[0]
+    if pd.isna(numbers["n_fired"]):
+        return []
+    if not choice.by:
+        where = f"At {_t(choice.whole.threshold)}"
+    else:
+        where = "All groups together, each at its own threshold"
+        if any(decision.threshold is None for decision in choice.decisions[1:]):
+            where += " (at the one in force where it has none)"
+    fired, tp, labelled = numbers["n_fired"], numbers["tp"], numbers["tp"] + numbers["fp"]
+    of = "of them" if labelled == fired else f"of the {_n(labelled)} labelled among them"
+    sentences = [
+        f"{where}: {_n(fired)} units fire, {_n(tp)} {of} true: {rate(numbers, 'precision')}. "
+        f"{_n(tp)} of {_n(tp + numbers['fn'])} known to be true fire: {rate(numbers, 'recall')}. "
+        "In brackets: 95 % intervals."
+    ]
+    if numbers["evidence"] == "corrected":
+        sentences.append("These numbers are corrected for how probable each label was.")
+    else:
+        sentences += _unverified(numbers)
+    if choice.rule.objective == "cost":
+        sentences.append(_cost(choice.rule, numbers, choice.earlier_current.iloc[0]))
+    return sentences
+
+
+def _unverified(numbers: pd.Series) -> list[str]:
+    """Say what recall may be where not all was verified, and nothing says how that was picked."""
+    above, below = numbers["n_unlabelled"], numbers["n_unlabelled_below"]
+    if not above + below:
+        return []
+    tp, fn = numbers["tp"], numbers["fn"]
+    low, high = possible_recall(*(np.array([float(part)]) for part in (tp, tp + fn, above, below)))
+    text = (
+        f"Nobody verified {_n(above)} of those that fire and {_n(below)} of those below: whatever they are, "
+    )
+    text += f"recall lies between {low[0]:.3g} and {high[0]:.3g}"
+    silent = {"fn": fn - numbers["n_missed"], "tn": numbers["tn"]}
+    n_silent = silent["fn"] + silent["tn"] + below
+    rates = corrected_rates(n_fired=numbers["n_fired"], n_silent=n_silent, tp=tp, fp=numbers["fp"], **silent)
+    if rates.recall > 0:
+        true = numbers["n_fired"] * tp / (tp + numbers["fp"])
+        corrected = true / (true / float(rates.recall) + numbers["n_missed"])
+        text += f", and is {corrected:.3g} if those verified are like the rest of their side"
+    return [f"{text}."]
+
+
+def _cost(rule: Rule, numbers: pd.Series, now: pd.Series) -> str:
+    """Say what misses and false alarms cost, and the net benefit at that ratio of costs."""
+    cost, before = (float(rule.costs(_outcomes(each))[0]) for each in (numbers, now))
+    n = numbers[["tp", "fp", "fn", "tn"]].sum()
+    instead = "" if np.isnan(before) or cost == before else f" instead of {before:.4g}"
+    text = f"Misses and false alarms cost {cost:.4g}{instead}"
+    if not n or not rule.cost_missed or not rule.cost_false_alarm:
+        return f"{text}."
+    benefit = (numbers["tp"] - numbers["fp"] * rule.cost_false_alarm / rule.cost_missed) / n
+    return f"{text}; net benefit {benefit:.3g} per labelled unit."
+
+
+def _outcomes(numbers: pd.Series) -> Outcomes:
+    names = ("n_fired", "tp", "fp", "fn")
+    return Outcomes(**{name: np.array([numbers[name]], dtype=np.float64) for name in names})
+
+
+def _change(choice: ThresholdChoice) -> list[str]:
+    changes = choice.changes
+    if changes.empty or (choice.is_kept and not choice.by):
+        return []
+    parts = [
+        f"{row.chosen:.3g} {row.what} instead of {row.current:.3g}" for row in changes.itertuples(index=False)
+    ]
+    start = "Per day" if changes.attrs["per"] == "day" else "In all"
+    return [f"{start}: {', '.join(parts)} (true and false among labelled units)."]
+
+
+def _firmness(choice: ThresholdChoice) -> list[str]:
+    """Say which other thresholds are as good, and where the best might lie."""
+    whole = choice.whole
+    if whole.best is None or whole.plateau is None:
+        return []
+    about = "with one threshold for all, " if choice.by else ""
+    low, high = whole.plateau
+    near = f"thresholds from {_t(low)} to {_t(high)} are" if low < high else f"only {_t(low)} is"
+    tolerance = "1 %" if choice.rule.objective in ("cost", "n_fired") else "0.01"
+    text = f"{about}{near} within {tolerance} of the best, {_t(whole.best)}"
+    if whole.interval is not None:
+        resampled = "days" if not choice.rule.needs_labels else "labelled units"
+        text += f"; with {resampled} resampled, 95 % of the best lie from {_t(whole.interval[0])} to "
+        text += _t(whole.interval[1])
+    else:
+        text += "; how far it moves with other units cannot be said, since most resamples have none"
+    return [sentence_of(text)]
+
+
+def _verified(choice: ThresholdChoice) -> list[str]:
+    """Say on which period it was verified, and what came of it."""
+    periods = choice.periods
+    if periods.verified_from is None:
+        return [f"Not verified on later units: {periods.why_not}."]
+    spans = [
+        _span(periods.chosen_from, periods.chosen_until),
+        _span(periods.verified_from, periods.verified_until),
+    ]
+    sentences = [f"Chosen on {spans[0]} alone, verified on the later {spans[1]}."]
+    later = choice.later.iloc[0]
+    if pd.isna(later.get("n_fired")):
+        return sentences
+    labelled = f"{_n(later['tp'] + later['fp'])} labelled that fire"
+    sentences.append(f"There: {rate(later, 'precision')}, {rate(later, 'recall')}, from {labelled}.")
+    floors = {"precision": choice.rule.precision_at_least, "recall": choice.rule.recall_at_least}
+    sentences += [
+        sentence_of(_kept(later, name, floor)) for name, floor in floors.items() if floor is not None
+    ]
+    if not pd.isna(later.get("n_days_over")):
+        days = count(int(later["n_days"]), "whole day")
+        sentences.append(f"There {_n(later['n_days_over'])} of {days} exceeded the budget.")
+    return sentences
+
+
+def _kept(later: pd.Series, name: str, floor: float) -> str:
+    """Say whether a floor was kept on later units."""
+    value, high = later[name], later[f"{name}_high"]
+    if pd.isna(value):
+        return f"the floor of {name}, {floor:g}, could not be verified there: nothing labelled tells"
+    if value >= floor:
+        return f"the floor of {name}, {floor:g}, is kept there"
+    if high < floor:
+        return f"the floor of {name}, {floor:g}, is broken there, by more than chance explains: choose again"
+    return f"{name} falls short of its floor, {floor:g}, there, by no more than chance explains"
+
+
+def _drifted(choice: ThresholdChoice) -> list[str]:
+    """Say whether scores or their precision changed between the two parts."""
+    drift = choice.drift.iloc[0]
+    sentences = []
+    if drift["score_distance"] > drift["score_distance_limit"]:
+        sentences.append(
+            f"The scores drift: their distributions are {drift['score_distance']:.2g} apart, where chance "
+            f"explains {drift['score_distance_limit']:.2g}."
+        )
+    if drift["precision_change_low"] > 0 or drift["precision_change_high"] < 0:
+        sentences.append(
+            f"Precision drifts: it changed by {drift['precision_change']:+.2g} "
+            f"({drift['precision_change_low']:+.2g} to {drift['precision_change_high']:+.2g})."
+        )
+    if not sentences and not np.isnan(drift["score_distance"]):
+        sentences.append("No drift of scores or precision beyond chance.")
+    return sentences
+
+
+def _groups(choice: ThresholdChoice) -> list[str]:
+    """One sentence per group, up to a number that is still read."""
+    sentences = []
+    for row, decision in enumerate(choice.decisions[1 : _MOST_GROUPS + 1], start=1):
+        parts = [f"{name_of(decision)}: {_advice(decision, choice.score)}"]
+        if decision.status == "inherited":
+            parts[0] += f" ({decision.reason})"
+        numbers = choice.earlier.iloc[row]
+        if not pd.isna(numbers["precision"]):
+            parts.append(f"{rate(numbers, 'precision')}, {rate(numbers, 'recall')}")
+        if decision.guarantee is not None and decision.threshold is not None:
+            parts.append("guaranteed" if decision.guarantee.is_given else decision.guarantee.sentence)
+        sentences.append(f"{'; '.join(parts)}.")
+    more = len(choice.decisions) - 1 - _MOST_GROUPS
+    return [*sentences, f"{count(more, 'more group')}: see .thresholds."] if more > 0 else sentences
+
+
+def name_of(decision: Decision) -> str:
+    """Name a group by its keys."""
+    return ", ".join(f"{column} {value}" for column, value in decision.key.items()) or "the whole"
+
+
+def rate(numbers: pd.Series, name: str) -> str:
+    """Write a rate with its interval, or what is possible where there is no point."""
+    value, low, high = numbers[name], numbers[f"{name}_low"], numbers[f"{name}_high"]
+    if pd.isna(value):
+        return f"{name} unknown" + ("" if pd.isna(low) else f", between {low:.3g} and {high:.3g}")
+    return f"{name} {value:.3g} ({low:.3g} to {high:.3g})"
+
+
+def _span(start: pd.Timestamp | None, stop: pd.Timestamp | None) -> str:
+    if start is None or stop is None:
+        return "nothing"
+    seconds = (stop - start).total_seconds()
+    days = seconds / 86_400
+    length = f"{days:.1f} days" if days >= 2 else duration(seconds)
+    return f"{length} ({start:%Y-%m-%d} to {stop:%Y-%m-%d})"
+
+
+def _n(value: float) -> str:
+    """Write a count; weighted ones have fractions."""
+    return thin(round(value)) if value >= 100 or float(value).is_integer() else f"{value:.1f}"
+
+
+def _t(threshold: float | None) -> str:
+    """Write a threshold as people write it."""
+    return "inf (never fire)" if threshold == np.inf else f"{threshold:.6g}"
+
+
+def sentence_of(text: str) -> str:
+    """Begin with a capital letter, unless that would change a name, and end with a full stop."""
+    return f"{text[0].upper()}{text[1:]}."

@@ -1,0 +1,70 @@
+"""What fires: the one place of ``score >= threshold``, from either side."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MOST_STEPS = 4
+"""Beyond that many thresholds in a cell of the table, plain bisection is faster."""
+
+
+def lowest_firing(ascending: NDArray[np.float64], threshold: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Position of the first of the ascending scores that fires, for each threshold.
+
+    Everything from there on fires too; ``len(ascending)`` where nothing does.
+    """
+    return np.searchsorted(ascending, threshold, side="left").astype(np.int64)
+
+
+def fires(scores: NDArray[np.float64], threshold: NDArray[np.float64] | float) -> NDArray[np.bool_]:
+    """Whether each score fires at the threshold beside it; NaN never does."""
+    return scores >= threshold
+
+
+class Grid:
+    """Ascending thresholds, with a table that finds quickly how many of them a score reaches.
+
+    The table divides the range of the thresholds into equal cells. A score surely reaches the thresholds
+    of lower cells, since finding the cell is monotone whatever is rounded in it; those of its own cell are
+    compared.
+    """
+
+    def __init__(self, thresholds: NDArray[np.float64]) -> None:
+        self._thresholds = thresholds
+        self._n_steps = 0
+        finite = thresholds[np.isfinite(thresholds)]
+        if len(finite) < 2:
+            return
+        n_cells = 4 * len(finite)
+        with np.errstate(over="ignore"):
+            span = finite[-1] - finite[0]
+            self._scale = n_cells / span
+        self._first, self._last = finite[0], float(n_cells)
+        if not (np.isfinite(self._scale) and np.isfinite(span)):
+            return
+        cells = self._cells(thresholds)
+        n_steps = int(np.bincount(cells).max())
+        if n_steps <= _MOST_STEPS:
+            self._n_steps = n_steps
+            self._below = np.searchsorted(cells, np.arange(n_cells + 1), side="left")
+            # A score never reaches what follows the last threshold.
+            self._padded = np.append(thresholds, np.nan)
+
+    def _cells(self, scores: NDArray[np.float64]) -> NDArray[np.int64]:
+        with np.errstate(over="ignore"):
+            position = scores - self._first
+            position *= self._scale
+        np.maximum(position, 0.0, out=position)
+        np.minimum(position, self._last, out=position)
+        cells: NDArray[np.int64] = position.astype(np.int64)
+        return cells
+
+    def n_reached(self, scores: NDArray[np.float64]) -> NDArray[np.int64]:
+        """How many of the thresholds each score reaches: it fires at those, and at no other."""
+        if not self._n_steps:
+            return np.searchsorted(self._thresholds, scores, side="right").astype(np.int64)
+        reached: NDArray[np.int64] = self._below.take(self._cells(scores))
+        for _ in range(self._n_steps):
+            reached += scores >= self._padded.take(reached)
+        return reached

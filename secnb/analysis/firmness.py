@@ -1,0 +1,195 @@
+"""How firm the best threshold is: where it would lie had other units happened."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secnb.analysis.cells import Cell, Labelled
+from secnb.analysis.firing import Grid
+from secnb.analysis.guarantees import lowest_within_budget, walk_down
+from secnb.analysis.rules import Outcomes, Rule
+
+N_RESAMPLES: Final = 200
+_MOST_BLOCKS: Final = 200
+_MOST_CANDIDATES: Final = 256
+_MOST_NUMBERS: Final = 2_000_000
+_TIE: Final = 1e-12
+
+
+def best_position(
+    value: NDArray[np.float64], thresholds: NDArray[np.float64], *, current: float | None
+) -> NDArray[np.int64]:
+    """Position of the highest value in every row; among equals the nearest to the current, else the highest.
+
+    Parameters
+    ----------
+    value : ndarray of float64, shape (..., n_thresholds)
+        NaN where a threshold cannot be chosen; every row has one that can.
+    thresholds : ndarray of float64, shape (n_thresholds,)
+        Ascending.
+    current : float or None
+        The threshold in force.
+    """
+    top = np.nanmax(value, axis=-1, keepdims=True)
+    is_best = value >= top - _TIE * np.maximum(np.abs(top), 1.0)
+    if current is None:
+        rank = np.arange(len(thresholds), dtype=np.float64)
+    else:
+        # Of two that are equally far the higher one comes later in the order, and wins.
+        order = np.argsort(-np.abs(thresholds - current), kind="stable")
+        rank = np.empty(len(thresholds))
+        rank[order] = np.arange(len(thresholds))
+    return np.asarray(np.argmax(np.where(is_best, rank, -1.0), axis=-1), dtype=np.int64)
+
+
+def thin_out(thresholds: NDArray[np.float64], *, keep: float) -> NDArray[np.float64]:
+    """Return some of the thresholds, spread evenly, with the first, the last and the one to keep."""
+    if len(thresholds) <= _MOST_CANDIDATES:
+        return thresholds
+    spread = np.linspace(0, len(thresholds) - 1, _MOST_CANDIDATES).round().astype(np.int64)
+    return np.union1d(thresholds[spread], [keep])
+
+
+def resampled_thresholds(
+    candidates: NDArray[np.float64],
+    cell: Cell,
+    rule: Rule,
+    *,
+    is_proven: bool,
+    current: float | None,
+    seed: int,
+) -> NDArray[np.float64]:
+    """Best thresholds of resampled units, whole clusters at a time; resamples without one are left out.
+
+    Parameters
+    ----------
+    candidates : ndarray of float64, shape (n_candidates,)
+        Thresholds to choose from, ascending.
+    cell : Cell
+        The group whose labelled units are resampled.
+    rule : Rule
+        What each resample chooses by.
+    is_proven : bool
+        Whether each resample has to prove its precision.
+
+    References
+    ----------
+    Davison, A. C. and Hinkley, D. V. (1997). Bootstrap methods and their application. Cambridge, 3.8.
+    """
+    generator = np.random.default_rng(seed)
+    # Tests count units; where something is proven, all of them count alike, and stand alone.
+    if is_proven or (cell.units.factors is None and cell.units.clusters is None):
+        tp, fp = _counts_alone(candidates, cell, generator, is_proven=is_proven)
+    else:
+        tp, fp = _counts_of_clusters(candidates, cell.labelled, generator)
+    true = tp[:, :1] + cell.n_missed
+    tp, fp = tp[:, 1:], fp[:, 1:]
+    outcomes = Outcomes(n_fired=tp + fp, tp=tp, fp=fp, fn=true - tp)
+    value = rule.allowed_value(outcomes)
+    if is_proven and rule.precision_at_least is not None and rule.confidence is not None:
+        n, k = (tp + fp).astype(np.int64), tp.astype(np.int64)
+        proven = walk_down(n, k, target=rule.precision_at_least, risk=1 - rule.confidence)
+        value = np.where(proven, value, np.nan)
+    value = value[~np.isnan(value).all(axis=1)]
+    return candidates[best_position(value, candidates, current=current)] if len(value) else np.empty(0)
+
+
+Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def _counts_alone(
+    candidates: NDArray[np.float64], cell: Cell, generator: np.random.Generator, *, is_proven: bool
+) -> Pair:
+    """Draw true and false units at or above each candidate, all of them first, for every resample.
+
+    Units that stand alone are drawn by Poisson numbers, those between two candidates at once.
+    """
+    if is_proven:
+        n, k = cell.counted(np.concatenate(([-np.inf], candidates)))
+        tp, fp = k.astype(np.float64), (n - k).astype(np.float64)
+        tp[0] += cell.n_missed_rows
+    else:
+        outcomes = cell.at(candidates)
+        tp = np.concatenate(([cell.true - cell.n_missed], outcomes.tp))
+        fp = np.concatenate((outcomes.fp[:1], outcomes.fp))
+    drawn = (
+        generator.poisson(np.append(-np.diff(each), each[-1]), (N_RESAMPLES, len(each))) for each in (tp, fp)
+    )
+    first, second = (np.cumsum(each[:, ::-1], axis=1)[:, ::-1].astype(np.float64) for each in drawn)
+    return first, second
+
+
+def _counts_of_clusters(
+    candidates: NDArray[np.float64], labelled: Labelled, generator: np.random.Generator
+) -> Pair:
+    """Draw weighted sums of true and false at or above each candidate, all first, by whole clusters."""
+    block, n_blocks = _blocks(len(labelled.scores), labelled.clusters, generator)
+    drawn = generator.integers(0, n_blocks, (N_RESAMPLES, n_blocks))
+    drawn += np.arange(N_RESAMPLES)[:, None] * n_blocks
+    times = np.bincount(drawn.ravel(), minlength=N_RESAMPLES * n_blocks).reshape(N_RESAMPLES, n_blocks)
+    reach = Grid(candidates).n_reached(labelled.scores)
+    first, second = (
+        _resampled(times, block, reach, labelled.factors, kind, n_candidates=len(candidates))
+        for kind in (labelled.is_true, ~labelled.is_true)
+    )
+    return first, second
+
+
+def _resampled(
+    times: NDArray[np.int64],
+    block: NDArray[np.int64],
+    reach: NDArray[np.int64],
+    factors: NDArray[np.float64] | None,
+    kind: NDArray[np.bool_],
+    *,
+    n_candidates: int,
+) -> NDArray[np.float64]:
+    """Count units of one kind that reach so many candidates or more, from 0 on, in every resample."""
+    width = n_candidates + 1
+    cell = reach[kind] * len(times[0]) + block[kind]
+    weights = None if factors is None else factors[kind]
+    sums = np.bincount(cell, weights=weights, minlength=width * len(times[0]))
+    # The farthest reach first, so that what reaches a candidate is a sum from the beginning.
+    filled = np.flatnonzero(sums)[::-1]
+    ends = len(filled) - np.searchsorted(filled[::-1], np.arange(width) * len(times[0]))
+    of_block = filled % len(times[0])
+    found = np.empty((len(times), width))
+    # No matrix product: its threads wait for each other where other work has the processors.
+    step = max(_MOST_NUMBERS // max(len(filled), 1), 1)
+    for start in range(0, len(times), step):
+        part = np.zeros((len(times[start : start + step]), len(filled) + 1))
+        np.cumsum(times[start : start + step, of_block] * sums[filled], axis=1, out=part[:, 1:])
+        found[start : start + step] = part[:, ends]
+    return found
+
+
+def resampled_days(busiest: NDArray[np.float64], *, within: float, seed: int) -> NDArray[np.float64]:
+    """Return the scores above which the budget holds, had other days happened."""
+    generator = np.random.default_rng(seed)
+    drawn = generator.choice(busiest, (N_RESAMPLES, len(busiest)))
+    return np.array([lowest_within_budget(days, within=within) for days in drawn])
+
+
+def _blocks(
+    n_units: int, clusters: NDArray[np.int64] | None, generator: np.random.Generator
+) -> tuple[NDArray[np.int64], int]:
+    """Deal the clusters out to blocks at random, so that resampling stays cheap however many there are."""
+    if clusters is None:
+        codes, n_clusters = np.arange(n_units), n_units
+    else:
+        found, codes = np.unique(clusters, return_inverse=True)
+        n_clusters = len(found)
+    n_blocks = min(n_clusters, _MOST_BLOCKS)
+    return (generator.permutation(n_clusters) % n_blocks)[codes], n_blocks
+
+
+def middle_95(drawn: NDArray[np.float64]) -> tuple[float, float] | None:
+    """Return where the middle 95 % lie; None where fewer than half of the resamples kept the rule."""
+    if len(drawn) < N_RESAMPLES / 2:
+        return None
+    # Without interpolation, which infinite thresholds do not allow.
+    low, high = np.quantile(drawn, (0.025, 0.975), method="inverted_cdf")
+    return float(low), float(high)

@@ -1,0 +1,82 @@
+"""A choice as HTML: what is to be done, the numbers, the reasons, the groups, and what they rest on."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Final
+
+import pandas as pd
+
+from secnb.analysis.captions import thin
+from secnb.analysis.explaining import asked_for, headline, reasons, sentence_of
+
+if TYPE_CHECKING:
+    from secnb.analysis.choices import ThresholdChoice
+
+_MOST_ROWS: Final = 30
+
+_LINES: Final = (
+    ("Alerts per day", "fired_per_day"),
+    ("True alarms per day", "true_per_day"),
+    ("False alarms per day", "false_per_day"),
+    ("Precision", "precision"),
+    ("Recall", "recall"),
+)
+
+
+def render_choice(choice: ThresholdChoice) -> str:
+    """Return HTML without colours, so that it reads on dark and on light; every text is escaped."""
+    lines = "".join(f"<li>{html.escape(line)}</li>" for line in (asked_for(choice), *reasons(choice)))
+    small = "<br>".join(map(html.escape, choice.caption))
+    return (
+        f"<p><b>{html.escape(sentence_of(headline(choice)))}</b></p>{_numbers(choice)}<ul>{lines}</ul>"
+        f'{_groups(choice)}<p style="opacity:.75"><small>{small}</small></p>'
+    )
+
+
+def _numbers(choice: ThresholdChoice) -> str:
+    """Show what happens at the threshold in force, at the one chosen, and there on the later part."""
+    columns = {
+        "now": choice.earlier_current.iloc[0],
+        "chosen": choice.earlier.iloc[0],
+        "chosen, verified later": choice.later.iloc[0],
+    }
+    shown = {
+        name: numbers for name, numbers in columns.items() if "n_fired" in numbers and numbers["n_fired"] >= 0
+    }
+    if not shown:
+        return ""
+    table = pd.DataFrame(
+        {name: [_cell(numbers, column) for _, column in _LINES] for name, numbers in shown.items()},
+        index=[label for label, _ in _LINES],
+    )
+    rows = table[(table != "").any(axis=1)]
+    note = "<small>In brackets: 95 % intervals. True and false are among labelled units.</small>"
+    return f"{rows.to_html(border=0, escape=True)}<p>{note}</p>"
+
+
+def _cell(numbers: pd.Series, column: str) -> str:
+    """Write one number with its interval, if it has one; nothing where it is unknown."""
+    value = numbers.get(column)
+    low, high = numbers.get(f"{column}_low"), numbers.get(f"{column}_high")
+    known = not pd.isna(value)
+    if pd.isna(low):
+        return f"{value:.3g}" if known else ""
+    return f"{value:.3g} ({low:.3g} to {high:.3g})" if known else f"{low:.3g} to {high:.3g}"
+
+
+def _groups(choice: ThresholdChoice) -> str:
+    """Show one line per group, up to a number that is still read."""
+    if not choice.by:
+        return ""
+    table = choice.thresholds
+    shown = table.head(_MOST_ROWS)
+    columns = [*choice.by, "threshold", "current", "status", "precision", "recall", "n_labelled", "reason"]
+    if choice.rule.confidence is not None:
+        columns.insert(-1, "is_guaranteed")
+    text = shown[columns].to_html(
+        index=False, border=0, na_rep="\N{EN DASH}", float_format="{:.3g}".format, escape=True
+    )
+    if len(table) > len(shown):
+        text += f"<p>{thin(len(shown))} of {thin(len(table))} groups shown; all in .thresholds.</p>"
+    return text
