@@ -182,15 +182,11 @@ class ThresholdChoice:
             guarantee, n_units, n_labelled`` and the numbers ``earlier, earlier_current, later,
             later_current, drift``), ``periods``, ``caption`` and ``explanation`` (the sentences).
         """
+        tables = ("earlier", "earlier_current", "later", "later_current", "drift")
+        # Row by row, a frame takes long to read.
+        records = {name: getattr(self, name).to_dict("records") for name in tables}
         decisions = [
-            {
-                **_fields(decision),
-                "earlier": self.earlier.iloc[row].to_dict(),
-                "earlier_current": self.earlier_current.iloc[row].to_dict(),
-                "later": self.later.iloc[row].to_dict(),
-                "later_current": self.later_current.iloc[row].to_dict(),
-                "drift": self.drift.iloc[row].to_dict(),
-            }
+            {**_fields(decision), **{name: rows[row] for name, rows in records.items()}}
             for row, decision in enumerate(self.decisions)
         ]
         whole: dict[str, object] = {

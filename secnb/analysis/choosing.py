@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from secnb.analysis.cells import Cell, busiest_days, cells_of
 from secnb.analysis.choices import ThresholdChoice
 from secnb.analysis.columns import read_groups
+from secnb.analysis.counting import FEW_LABELS
 from secnb.analysis.deciding import Decision, decide, inherit
 from secnb.analysis.firing import fires
 from secnb.analysis.lasting import drifts, read_periods, readings, total_readings
@@ -24,9 +24,6 @@ from secnb.analysis.rules import Rule
 from secnb.analysis.sweeps import ThresholdSweep, count
 from secnb.analysis.units import Units
 from secnb.errors import BadInputError
-
-FEWEST_LABELS: Final = 50
-"""A group with fewer has no threshold of its own."""
 
 Current = float | pd.Series | None
 
@@ -98,7 +95,7 @@ def _decide_groups(
     for group, cell in enumerate(cells_of(early, rule)):
         current = None if np.isnan(currents[group]) else float(currents[group])
         key = keys[group]
-        if not rule.needs_labels or cell.n_labelled >= FEWEST_LABELS:
+        if not rule.needs_labels or cell.n_labelled >= FEW_LABELS:
             yield replace(decide(cell, rule, current=current, seed=seed), key=key)
             continue
         parent = whole
@@ -108,14 +105,14 @@ def _decide_groups(
                 levels[level] = (codes, list(cells_of(count(units), rule)), _records(units.keys))
             codes, cells, parent_keys = levels[level]
             above = int(codes[group])
-            if cells[above].n_labelled >= FEWEST_LABELS:
+            if cells[above].n_labelled >= FEW_LABELS:
                 if (level, above) not in parents:
                     found = decide(cells[above], rule, current=now, seed=seed)
                     parents[level, above] = replace(found, key=parent_keys[above])
                 parent = parents[level, above]
                 break
         yield replace(
-            inherit(parent, n_labelled=cell.n_labelled, fewest=FEWEST_LABELS),
+            inherit(parent, n_labelled=cell.n_labelled, fewest=FEW_LABELS),
             key=key,
             current=current,
             n_units=cell.n_units,

@@ -66,6 +66,11 @@ class Decision:
     n_labelled: int = 0
     key: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """The group in words."""
+        return ", ".join(f"{column} {value}" for column, value in self.key.items()) or "the whole"
+
 
 def decide(cell: Cell, rule: Rule, *, current: float | None, seed: int) -> Decision:
     """Choose for one group by itself."""
@@ -75,17 +80,19 @@ def decide(cell: Cell, rule: Rule, *, current: float | None, seed: int) -> Decis
 
 def inherit(parent: Decision, *, n_labelled: int, fewest: int) -> Decision:
     """Give a thin group the threshold of its parent, which says nothing of the group itself."""
-    name = ", ".join(f"{column} {value}" for column, value in parent.key.items()) or "the whole"
     few = f"{count(n_labelled, 'label')}, under {fewest}"
     if parent.threshold is None:
-        return Decision(status="none", threshold=None, reason=f"{few}; and for {name}: {parent.reason}")
+        return Decision(
+            status="none", threshold=None, reason=f"{few}; and for {parent.name}: {parent.reason}"
+        )
     guarantee = parent.guarantee and Guarantee(
-        is_given=False, sentence=f"no guarantee for this group by itself: its threshold is that of {name}"
+        is_given=False,
+        sentence=f"no guarantee for this group by itself: its threshold is that of {parent.name}",
     )
     return Decision(
         status="inherited",
         threshold=parent.threshold,
-        reason=f"{few}: the threshold of {name}",
+        reason=f"{few}: the threshold of {parent.name}",
         guarantee=guarantee,
     )
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from secnb.analysis.captions import count, duration, thin
+from secnb.analysis.captions import count, duration, few_labels_sentence, thin
 from secnb.analysis.corrected import corrected_rates
+from secnb.analysis.counting import FEW_LABELS
 from secnb.analysis.deciding import Decision
 from secnb.analysis.evidence import possible_recall
 from secnb.analysis.rules import Outcomes, Rule
@@ -238,7 +239,7 @@ def _groups(choice: ThresholdChoice) -> list[str]:
     """One sentence per group, up to a number that is still read."""
     sentences = []
     for row, decision in enumerate(choice.decisions[1 : _MOST_GROUPS + 1], start=1):
-        parts = [f"{name_of(decision)}: {_advice(decision, choice.score)}"]
+        parts = [f"{decision.name}: {_advice(decision, choice.score)}"]
         if decision.status == "inherited":
             parts[0] += f" ({decision.reason})"
         numbers = choice.earlier.iloc[row]
@@ -249,11 +250,6 @@ def _groups(choice: ThresholdChoice) -> list[str]:
         sentences.append(f"{'; '.join(parts)}.")
     more = len(choice.decisions) - 1 - _MOST_GROUPS
     return [*sentences, f"{count(more, 'more group')}: see .thresholds."] if more > 0 else sentences
-
-
-def name_of(decision: Decision) -> str:
-    """Name a group by its keys."""
-    return ", ".join(f"{column} {value}" for column, value in decision.key.items()) or "the whole"
 
 
 def rate(numbers: pd.Series, name: str) -> str:

@@ -14,7 +14,7 @@ from secnb.analysis.rules import Outcomes, Rule
 
 N_RESAMPLES: Final = 200
 _MOST_BLOCKS: Final = 200
-_MOST_CANDIDATES: Final = 256
+_MOST_CANDIDATES: Final = 512
 _MOST_NUMBERS: Final = 2_000_000
 _TIE: Final = 1e-12
 

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from secnb.analysis.columns import UNLABELLED
 from secnb.analysis.firing import fires, lowest_firing
 from secnb.analysis.packing import blocks
+from secnb.analysis.rates import unlabelled_by_group
 from secnb.analysis.sweeps import ThresholdSweep, count
 from secnb.analysis.units import Units
 
@@ -93,7 +93,7 @@ def readings(sweep: ThresholdSweep, thresholds: NDArray[np.float64]) -> pd.DataF
         dtype=np.int64,
     )
     table = sweep._table(np.arange(sweep.n_groups), rows, at).drop(columns=list(sweep.by))
-    table["n_unlabelled_below"] = _n_unlabelled(sweep.units) - table["n_unlabelled"]
+    table["n_unlabelled_below"] = unlabelled_by_group(sweep.units) - table["n_unlabelled"]
     return table if given.all() else table.where(pd.Series(given))
 
 
@@ -120,17 +120,8 @@ def total_readings(sweep: ThresholdSweep, thresholds: NDArray[np.float64]) -> pd
         grid=np.ones(1),
     )
     table = count(together).at(1.0).assign(threshold=np.nan)
-    table["n_unlabelled_below"] = _n_unlabelled(together) - table["n_unlabelled"]
+    table["n_unlabelled_below"] = unlabelled_by_group(together) - table["n_unlabelled"]
     return table if not np.isnan(thresholds).any() else table.where(pd.Series([False]))
-
-
-def _n_unlabelled(units: Units) -> NDArray[np.number]:
-    """Return how many scored units of every group nobody verified, weighted as those that fire are."""
-    counts = (units.labels == UNLABELLED) & ~np.isnan(units.scores)
-    if units.is_missed is not None:
-        counts &= ~units.is_missed
-    weights = None if units.weights is None else units.weights[counts]
-    return np.bincount(units.groups[counts], weights=weights, minlength=units.n_groups)
 
 
 def drifts(

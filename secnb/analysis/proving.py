@@ -66,7 +66,7 @@ def guarantee_of(cell: Cell, rule: Rule, *, current: float | None) -> Guarantee 
         refusal = _NOT_RANDOM
     if tests is None or refusal:
         n_labels = labels_like(n, k, target=target, risk=risk) or labels_needed(
-            0, target=target, risk=risk / 2
+            1, target=target, risk=risk / 2
         )
         return Guarantee(is_given=False, sentence=refusal.format(n=thin(n_labels)), n_labels=n_labels)
     proven = grid[tests.is_proven]

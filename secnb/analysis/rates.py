@@ -97,7 +97,7 @@ def _bounds(
     known: Counts,
 ) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     """Return what precision and recall are at least and at most, whatever the unlabelled units are."""
-    others = _unlabelled_by_group(units)[group] - unlabelled
+    others = unlabelled_by_group(units)[group] - unlabelled
     low, high = possible_precision(tp, fired, unlabelled)
     recall_low, recall_high = possible_recall(tp, known, unlabelled, others)
     # Below what the recorder kept, more would fire than there are rows.
@@ -106,7 +106,8 @@ def _bounds(
     return low, high, recall_low, recall_high
 
 
-def _unlabelled_by_group(units: Units) -> Numbers:
+def unlabelled_by_group(units: Units) -> Numbers:
+    """Return how many scored units of every group nobody verified, weighted as those that fire are."""
     counts = np.equal(units.labels, UNLABELLED) & units.is_swept
     weights = None if units.weights is None else units.weights[counts]
     return np.bincount(units.groups[counts], weights=weights, minlength=units.n_groups).astype(np.float64)

@@ -596,6 +596,24 @@ def test_nothing_labelled_is_said():
     assert choice.reason == "nothing is labelled"
 
 
+def test_without_labels_it_says_how_many_a_guarantee_takes():
+    choice = swept(alerts([5] * 12)).choose(**RANDOM_AUDIT)
+    assert choice.threshold is None
+    assert choice.n_labels_needed == 46
+
+
+def test_few_labels_are_said():
+    assert "Only 30 units are labelled" in swept(detector(30)).choose(maximize="f1", verify_on=None).explain()
+
+
+def test_thresholds_keep_the_kind_of_their_keys():
+    frame = detector(300, hour=pd.array([7, None, 9] * 100, dtype="Int64"), key=pd.Categorical(["a"] * 300))
+    table = swept(frame, by=["hour", "key"]).choose(maximize="f1").thresholds
+    assert table["hour"].dtype == "Int64"
+    assert table["key"].dtype == "category"
+    assert table.columns[:5].tolist() == ["hour", "key", "threshold", "current", "status"]
+
+
 def test_the_dict_is_plain_json_with_documented_keys():
     frame = detector(300, key=pd.Categorical([None, "<b>", "c"] * 100))
     choice = swept(frame, by="key").choose(**RANDOM_AUDIT, current=0.5)
