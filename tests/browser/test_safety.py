@@ -82,11 +82,20 @@ def hostile(tmp_path, start_redis_server):
     return {"DATABASE_URL": f"sqlite:///{path}", "REDIS_URL": url}
 
 
+@pytest.fixture
+def every_cell_in_the_page(tmp_path):
+    """Return settings with which JupyterLab also keeps those cells in the page that are out of sight."""
+    folder = tmp_path / "settings" / "@jupyterlab" / "notebook-extension"
+    folder.mkdir(parents=True)
+    (folder / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
+    return tmp_path / "settings"
+
+
 async def test_hostile_data_runs_nothing_and_a_saved_notebook_keeps_no_secret(
-    hostile, start_lab, open_page, run_all
+    hostile, every_cell_in_the_page, start_lab, open_page, run_all
 ):
     """In values, column names, index, keys, payloads, menus, charts, pictures and errors."""
-    with start_lab(**hostile) as lab:
+    with start_lab(**hostile, JUPYTERLAB_SETTINGS_DIR=str(every_cell_in_the_page)) as lab:
         path = write(lab.folder / "hostile.ipynb", CELLS)
         async with open_page(lab.page_of(path.name), "hostile") as page:
             await run_all(page)

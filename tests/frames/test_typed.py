@@ -78,7 +78,7 @@ def test_no_rows_keep_columns_and_dtypes(name, columns):
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-@pytest.mark.parametrize("value", UGLY, ids=lambda value: repr(value)[:30])
+@pytest.mark.parametrize("value", UGLY, ids=lambda value: repr(value).partition(" at 0x")[0][:30])
 def test_no_value_changes_a_dtype(name, value):
     """Whatever a column holds, its frame has the dtypes of the vocabulary, and can be shown."""
     wanted = SCHEMAS[name]
@@ -90,7 +90,7 @@ def test_no_value_changes_a_dtype(name, value):
 
 
 @pytest.mark.parametrize("dtype", [*DTYPES, "int64"])
-@pytest.mark.parametrize("value", UGLY, ids=lambda value: repr(value)[:30])
+@pytest.mark.parametrize("value", UGLY, ids=lambda value: repr(value).partition(" at 0x")[0][:30])
 def test_what_was_there_is_read_or_counted(dtype, value):
     """A value that becomes missing is counted; one that was missing is not."""
     series, n_unreadable = to_series([value, None], dtype)
