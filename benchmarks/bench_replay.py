@@ -1,7 +1,7 @@
 """Batch replay against the plain loop of the service, and a grid of settings against one of them.
 
-Run with ``python benchmarks/bench_replay.py [rows]``. The detections are synthetic: bursts of about ten frames, a frame a
-second, at eight cameras.
+Run with ``python benchmarks/bench_replay.py [rows]``. The detections are synthetic: bursts of about ten
+frames, a frame a second, at eight cameras.
 """
 
 from __future__ import annotations

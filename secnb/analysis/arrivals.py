@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,8 +58,8 @@ def read_arrivals(
     if not isinstance(detections, pd.DataFrame):
         raise BadInputError(f"detections is a {type(detections).__name__}. Allowed: a DataFrame.")
     times = read_times(read_column(detections, "detected_at"))
-    codes, cameras = pd.factorize(read_column(detections, "camera_id"), sort=True)
-    kept = codes >= 0
+    numbers, cameras = _cameras(read_column(detections, "camera_id"))
+    kept = numbers < len(cameras)
     kept &= times != _MISSING
     n_left_out = len(kept) - int(np.count_nonzero(kept))
     if until is not None:
@@ -68,8 +69,8 @@ def read_arrivals(
         is_fast = _is_fast(detections, fast_path) & kept
         kept &= ~is_fast
         fast_us = np.sort(times[is_fast])
-    rows, first = _rows(kept, codes, len(cameras))
-    at_us = times if rows is None else times[rows]
+    rows, first = _rows(kept, numbers, len(cameras))
+    at_us = times if rows is None else times.take(rows)
     if rows is None:
         rows = np.arange(len(times))
     ids = _ids(detections)
@@ -77,9 +78,10 @@ def read_arrivals(
         own = rows if ids is None else ids[rows]
         order = np.lexsort((own, at_us, np.repeat(np.arange(len(cameras)), np.diff(first))))
         rows, at_us = rows[order], at_us[order]
-    return Arrivals([str(name) for name in cameras], first, at_us, rows, fast_us, n_left_out)
+    return Arrivals(cameras, first, at_us, rows, fast_us, n_left_out)
 
 
+_CHUNK = 1 << 18
 _MISSING = np.iinfo(np.int64).min
 
 
@@ -100,24 +102,39 @@ def to_us(moment: pd.Timestamp) -> int:
     return int((aware - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(microseconds=1))
 
 
+def _cameras(column: pd.Series) -> tuple[NDArray[Any], list[str]]:
+    """Return the number of each row's camera, the number after the last where it is missing, and their names.
+
+    The numbers are as small as they can be: small integers are sorted by radix, many times faster.
+    """
+    codes, names = pd.factorize(column)
+    order = np.argsort(np.asarray(names, dtype=object).astype(str), kind="stable")
+    kind = np.uint8 if len(names) < 255 else np.uint16 if len(names) < 65_535 else np.uint64
+    # The code of a missing camera is -1, which takes the last number.
+    number_of = np.full(len(names) + 1, len(names), dtype=kind)
+    number_of[order] = np.arange(len(names))
+    return number_of.take(codes), [str(names[each]) for each in order]
+
+
 def _rows(
-    kept: NDArray[np.bool_], codes: NDArray[np.intp], n_cameras: int
+    kept: NDArray[np.bool_], numbers: NDArray[Any], n_cameras: int
 ) -> tuple[NDArray[np.int64] | None, NDArray[np.int64]]:
     """Return the kept rows by camera, each camera's in the order of the frame, and where each begins.
 
     None for all rows as they are.
     """
-    # Small integers are sorted by radix, many times faster.
-    small = codes.astype(np.uint8 if n_cameras < 255 else np.uint16 if n_cameras < 65_535 else np.int64)
     rows = None
     if not kept.all():
         rows = np.flatnonzero(kept)
-        small = small[rows]
+        numbers = numbers[rows]
     first = np.zeros(n_cameras + 1, dtype=np.int64)
-    np.cumsum(np.bincount(small, minlength=n_cameras), out=first[1:])
-    if n_cameras < 2 or bool(np.greater_equal(small[1:], small[:-1]).all()):
+    # By chunks, since all numbers at once would be made large first.
+    for begin in range(0, len(numbers), _CHUNK):
+        first[1:] += np.bincount(numbers[begin : begin + _CHUNK], minlength=n_cameras)
+    np.cumsum(first, out=first)
+    if bool(np.greater_equal(numbers[1:], numbers[:-1]).all()):
         return rows, first
-    order = np.argsort(small, kind="stable")
+    order = np.argsort(numbers, kind="stable")
     return (order if rows is None else rows[order]), first
 
 

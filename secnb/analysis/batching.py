@@ -14,7 +14,7 @@ from secnb import schema
 from secnb.analysis.arrivals import SECOND, Arrivals, FastPath, read_arrivals
 from secnb.analysis.localdays import Days, read_days
 from secnb.analysis.replaying import middle, per_day
-from secnb.analysis.splitting import Limits, Line, Settings, Split
+from secnb.analysis.splitting import Settings, Split, Splitter
 from secnb.bridge import Progress
 from secnb.errors import BadInputError
 
@@ -87,15 +87,14 @@ def compare_batching(
     ]
     service_us = _service_us(service_s)
     arrivals = read_arrivals(detections, fast_path=fast_path, until=None)
-    reach_us = max(round(EPISODE_GAP_S * SECOND), *(pair.reach_us() for pair in pairs))
-    line = Line(arrivals, reach_us=reach_us)
+    splitter = Splitter(arrivals)
     days = read_days(detections)
-    first = episode_starts(line)
+    first = episode_starts(arrivals)
     rows, note = [], [""]
     with Progress("compare_batching", note) as progress:
         for number, pair in enumerate(pairs):
             (limits,) = pair.limits()
-            rows.append(_row(pair, limits, line, arrivals, first, service_us, days))
+            rows.append(_row(pair, splitter.split(limits), arrivals, first, service_us, days))
             note[0] = f"{number + 1} of {len(pairs)} settings"
             progress.tick()
     frame = pd.DataFrame(rows, columns=list(schema.BATCHING)).astype(dict(schema.BATCHING))
@@ -113,23 +112,22 @@ def compare_batching(
     return frame
 
 
-def episode_starts(line: Line) -> NDArray[np.bool_]:
+def episode_starts(arrivals: Arrivals) -> NDArray[np.bool_]:
     """Which arrivals begin an episode: the first of a camera, and those after a longer gap."""
-    is_first = np.ones(len(line.at), dtype=bool)
-    is_first[1:] = np.diff(line.at) > round(EPISODE_GAP_S * SECOND)
+    is_first = np.ones(len(arrivals.at_us), dtype=bool)
+    is_first[1:] = np.diff(arrivals.at_us) > round(EPISODE_GAP_S * SECOND)
+    is_first[arrivals.first[:-1]] = True
     return is_first
 
 
 def _row(
     pair: Settings,
-    limits: Limits,
-    line: Line,
+    split: Split,
     arrivals: Arrivals,
     is_first: NDArray[np.bool_],
     service_us: int,
     days: Days | None,
 ) -> dict[str, object]:
-    split = line.split(limits)
     sizes = split.stop - split.start
     waits = split.closed_us - arrivals.at_us[split.start]
     calls = np.concatenate([split.closed_us, arrivals.fast_us])

@@ -12,7 +12,7 @@ from secnb import schema
 from secnb.analysis.arrivals import SECOND, Arrivals, FastPath, read_arrivals
 from secnb.analysis.happened import Made, read_made
 from secnb.analysis.intervals import wilson
-from secnb.analysis.splitting import Limits, Line, Settings, Split
+from secnb.analysis.splitting import Limits, Settings, Split, Splitter
 from secnb.errors import BadInputError
 
 Ints = NDArray[np.int64]
@@ -88,9 +88,9 @@ def check_replay(
             raise BadInputError(f"{name} is a {type(frame).__name__}. Allowed: a DataFrame.")
     limits = _phases(Settings(window_s, idle_s, tick_s, 0, max_detections), phase_s)
     arrivals = read_arrivals(detections, fast_path=fast_path, until=None)
-    line = Line(arrivals, reach_us=Settings(window_s, idle_s, tick_s, 0, max_detections).reach_us())
+    splitter = Splitter(arrivals)
     made = read_made(events, detections, memberships)
-    checks = [_Check(made, arrivals, line.split(each), each) for each in limits]
+    checks = [_Check(made, arrivals, splitter.split(each), each) for each in limits]
     best = max(checks, key=lambda check: check.n_agree())
     frame = best.frame()
     counted = frame[frame["why"] != "not analysed yet"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from secnb import schema
 from secnb.analysis.arrivals import SECOND, Arrivals, FastPath, read_arrivals, to_us
 from secnb.analysis.localdays import Days, read_days
-from secnb.analysis.splitting import REASONS, Line, Settings, Split
+from secnb.analysis.splitting import REASONS, Settings, Split, Splitter
 from secnb.errors import BadInputError
 
 
@@ -81,12 +82,10 @@ def replay_batches(
     moment = _moment(until)
     arrivals = read_arrivals(detections, fast_path=fast_path, until=moment)
     settings = Settings(window_s, idle_s, tick_s, phase_s, max_detections)
-    line = Line(arrivals, reach_us=settings.reach_us())
-    splits = [line.split(limits) for limits in settings.limits()]
+    splitter = Splitter(arrivals)
+    splits = [splitter.split(limits) for limits in settings.limits()]
     until_us = None if moment is None else to_us(moment)
-    days = read_days(detections)
-    ids = detections["detection_id"] if "detection_id" in detections.columns else None
-    return BatchReplay(settings, arrivals, splits, until_us, days, ids)
+    return BatchReplay(settings, arrivals, splits, until_us, detections.copy(deep=False))
 
 
 def _moment(until: object) -> pd.Timestamp | None:
@@ -121,15 +120,13 @@ class BatchReplay:
         arrivals: Arrivals,
         splits: list[Split],
         until_us: int | None,
-        days: Days | None,
-        ids: pd.Series | None,
+        detections: pd.DataFrame,
     ) -> None:
         self._settings = settings
         self._arrivals = arrivals
         self._splits = splits
         self._until_us = until_us
-        self._days = days
-        self._ids = ids
+        self._detections = detections
 
     @property
     def batches(self) -> pd.DataFrame:
@@ -169,7 +166,9 @@ class BatchReplay:
         """
         split, rows = self._splits[0], self._arrivals.row
         batch = np.repeat(np.arange(len(split.start)), split.stop - split.start)
-        ids = rows if self._ids is None else self._ids.to_numpy()[rows]
+        ids = rows
+        if "detection_id" in self._detections.columns:
+            ids = self._detections["detection_id"].to_numpy()[rows]
         return pd.DataFrame({"detection_id": pd.array(ids, dtype="Int64"), "batch": batch})
 
     @property
@@ -192,6 +191,10 @@ class BatchReplay:
         frame = pd.DataFrame([row])
         frame.attrs = {"timezone": self._days.timezone if self._days else "UTC"}
         return frame
+
+    @cached_property
+    def _days(self) -> Days | None:
+        return read_days(self._detections)
 
     def __repr__(self) -> str:
         split, settings = self._splits[0], self._settings

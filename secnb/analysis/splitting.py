@@ -19,10 +19,12 @@ REASONS = ("window", "idle", "size")
 N_PHASES: Final = 20
 """Equally spaced phases that ``phase_s="bounds"`` tries."""
 
-YEAR_US = 365 * 24 * 3600 * SECOND
-_LONGEST_US = 2**62
+_CHUNK: Final = 1 << 18
 # With so few segments left, stepping through each is faster than another round over all.
 _FEW = 64
+
+
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,6 @@ class Settings:
         if most is not None and not (is_whole and most >= 1):
             raise BadInputError(f"max_detections is {most!r}. Allowed: whole numbers from 1, or None.")
 
-    def reach_us(self) -> int:
-        """Return more than a batch can be open after its last detection."""
-        return _us(max(self.window_s, self.idle_s)) + _us(self.tick_s or 0)
-
     def limits(self) -> list[Limits]:
         """Return the limits of each phase that is to be tried."""
         tick_us = max(_us(self.tick_s), 1) if self.tick_s is not None else 0
@@ -125,110 +123,107 @@ class Split:
     reason: NDArray[np.int8]
 
 
-class Line:
-    """The arrivals of all cameras on one line of time, so far apart that no batch reaches across.
+class Splitter:
+    """Splits the arrivals of each camera into batches, for as many limits as are asked for."""
 
-    Made once for several limits of which none is longer than `reach_us`.
-    """
-
-    def __init__(self, arrivals: Arrivals, *, reach_us: int) -> None:
-        at_us, first = arrivals.at_us, arrivals.first
-        self.shift = np.zeros(len(first) - 1, dtype=np.int64)
-        if len(at_us):
-            span = int(at_us.max()) - int(at_us.min()) + 2 * reach_us + 1
-            if span * len(self.shift) > _LONGEST_US:
-                raise BadInputError(
-                    f"The detections of {len(self.shift)} cameras span {span / YEAR_US:,.0f} years.",
-                    hint="a clock was wrong; leave those rows out by their detected_at.",
-                )
-            self.shift = np.arange(len(self.shift), dtype=np.int64) * span - int(at_us.min())
-        self.first = first
-        self.at = at_us + np.repeat(self.shift, np.diff(first))
-        # Where the gap before a detection is at least the shortest limit: nothing else can split by idling.
-        self._gaps: dict[int, NDArray[np.int64]] = {}
+    def __init__(self, arrivals: Arrivals) -> None:
+        self.arrivals = arrivals
+        # Where the gap before a detection reaches the idle limit: nothing else can split by idling.
+        self._gaps: dict[tuple[int, int], Ints] = {}
 
     def split(self, limits: Limits) -> Split:
-        """Return the batches under some limits.
+        """Return the batches of all cameras under some limits.
 
         A detection joins the open batch of its camera unless a tick closed it before; a tick at the
-        instant of a detection comes first. The limit of the window is that of the batch's first
-        detection, so each start leads to the next: all idle segments are stepped through side by side.
+        instant of a detection comes first.
         """
-        starts, is_start = self._segments(limits)
-        self._windows(starts, is_start, limits)
+        first = self.arrivals.first
+        # A camera may have only detections of the fast path.
+        parts = [self._camera(int(number), limits) for number in np.flatnonzero(np.diff(first))]
+        if not parts:
+            none = np.empty(0, dtype=np.int64)
+            return Split(none, none, none, none.astype(np.int8))
+        return Split(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+    def _camera(self, number: int, limits: Limits) -> tuple[Ints, Ints, Ints, NDArray[np.int8]]:
+        """Return start, stop, close and reason of the batches of one camera."""
+        begin, end = self.arrivals.first[number : number + 2]
+        at = self.arrivals.at_us[begin:end]
+        is_start = np.zeros(len(at), dtype=bool)
+        starts = self._segments(number, at, limits)
+        is_start[starts] = True
+        _step(at, starts, is_start, limits)
         start = np.flatnonzero(is_start)
-        stop = np.append(start[1:], len(self.at)) if len(start) else start
-        opened, last = self.at[start], self.at[stop - 1] if len(start) else self.at[start]
-        shift = self.shift[np.searchsorted(self.first, start, side="right") - 1]
-        closed = np.minimum(opened + limits.window_us, last + limits.idle_us)
-        closed = _next_tick(closed, shift, limits)
+        stop = np.append(start[1:], len(at))
+        opened = at[start]
+        closed = next_tick(np.minimum(opened + limits.window_us, at[stop - 1] + limits.idle_us), limits)
         reason = np.where(closed - opened >= limits.window_us, 0, 1).astype(np.int8)
-        if limits.max_detections is not None and len(start):
-            following = self.at[np.minimum(stop, len(self.at) - 1)]
-            is_full = (stop < len(self.at)) & (following < closed)
+        if limits.max_detections is not None:
+            following = at[np.minimum(stop, len(at) - 1)]
+            is_full = (stop < len(at)) & (following < closed)
             closed = np.where(is_full, following, closed)
             reason[is_full] = 2
-        return Split(start, stop, closed - shift, reason)
+        return start + begin, stop + begin, closed, reason
 
-    def _segments(self, limits: Limits) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    def _segments(self, number: int, at: Ints, limits: Limits) -> Ints:
         """Return where idling splits, whatever else happens."""
-        is_start = np.zeros(len(self.at), dtype=bool)
-        is_start[:1] = True
-        after = self._gaps.get(limits.idle_us)
+        after = self._gaps.get((number, limits.idle_us))
         if after is None:
-            after = np.flatnonzero(self.at[1:] - self.at[:-1] >= limits.idle_us) + 1
-            self._gaps[limits.idle_us] = after
+            after = _gaps(at, limits.idle_us)
+            self._gaps[number, limits.idle_us] = after
         if limits.tick_us:
-            shift = self.shift[np.searchsorted(self.first, after - 1, side="right") - 1]
-            due = _next_tick(self.at[after - 1] + limits.idle_us, shift, limits)
-            after = after[due <= self.at[after]]
-        is_start[after] = True
-        starts = after if not len(self.at) else np.concatenate(([0], after))
-        return starts, is_start
-
-    def _windows(self, starts: NDArray[np.int64], is_start: NDArray[np.bool_], limits: Limits) -> None:
-        """Mark where the window or the size splits a segment, from each start to the next."""
-        stops = np.append(starts[1:], len(self.at)) if len(starts) else starts
-        shift = self.shift[np.searchsorted(self.first, starts, side="right") - 1]
-        is_long = self.at[stops - 1] - self.at[starts] >= limits.window_us if len(starts) else starts > 0
-        if limits.max_detections is not None:
-            is_long |= stops - starts > limits.max_detections
-        starts, stops, shift = starts[is_long], stops[is_long], shift[is_long]
-        while len(starts) > _FEW:
-            starts = self._following(starts, shift, limits)
-            goes_on = starts < stops
-            starts, stops, shift = starts[goes_on], stops[goes_on], shift[goes_on]
-            is_start[starts] = True
-        at: memoryview = self.at.data
-        for start, stop, offset in zip(starts.tolist(), stops.tolist(), shift.tolist(), strict=True):
-            each = start
-            while True:
-                limit = _tick_after(at[each] + limits.window_us, offset, limits)
-                each = _stop_of(each, bisect_left(at, limit, each, stop), limits)
-                if each >= stop:
-                    break
-                is_start[each] = True
-
-    def _following(
-        self, starts: NDArray[np.int64], shift: NDArray[np.int64], limits: Limits
-    ) -> NDArray[np.int64]:
-        limit = _next_tick(self.at[starts] + limits.window_us, shift, limits)
-        found = np.searchsorted(self.at, limit)
-        if limits.max_detections is not None:
-            found = np.minimum(found, starts + limits.max_detections)
-        return found
+            due = next_tick(at[after - 1] + limits.idle_us, limits)
+            after = after[due <= at[after]]
+        return np.concatenate(([0], after))
 
 
-def _next_tick(times: NDArray[np.int64], shift: NDArray[np.int64], limits: Limits) -> NDArray[np.int64]:
-    """Return the first tick at or after each time on the line."""
-    if not limits.tick_us:
-        return times
-    return times + (limits.phase_us + shift - times) % limits.tick_us
+def _gaps(at: Ints, idle_us: int) -> Ints:
+    """Return the places before which the gap reaches the limit; by chunks, which stay in the cache."""
+    found = [
+        np.flatnonzero(np.diff(at[begin : begin + _CHUNK + 1]) >= idle_us) + (begin + 1)
+        for begin in range(0, len(at) - 1, _CHUNK)
+    ]
+    return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
 
 
-def _tick_after(time: int, shift: int, limits: Limits) -> int:
-    return time + (limits.phase_us + shift - time) % limits.tick_us if limits.tick_us else time
+def _step(at: Ints, starts: Ints, is_start: NDArray[np.bool_], limits: Limits) -> None:
+    """Mark where the window or the size splits a segment.
+
+    The window counts from a batch's first detection, so that each start leads to the next: all segments
+    are stepped through side by side.
+    """
+    stops = np.append(starts[1:], len(at))
+    is_long = at[stops - 1] - at[starts] >= limits.window_us
+    if limits.max_detections is not None:
+        is_long |= stops - starts > limits.max_detections
+    starts, stops = starts[is_long], stops[is_long]
+    while len(starts) > _FEW:
+        starts = _following(at, starts, limits)
+        goes_on = starts < stops
+        starts, stops = starts[goes_on], stops[goes_on]
+        is_start[starts] = True
+    values: memoryview = at.data
+    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+        each = start
+        while True:
+            limit = _tick_after(values[each] + limits.window_us, limits)
+            found = bisect_left(values, limit, each, stop)
+            most = limits.max_detections
+            each = found if most is None else min(found, each + most)
+            if each >= stop:
+                break
+            is_start[each] = True
 
 
-def _stop_of(start: int, found: int, limits: Limits) -> int:
-    return found if limits.max_detections is None else min(found, start + limits.max_detections)
+def _following(at: Ints, starts: Ints, limits: Limits) -> Ints:
+    found = np.searchsorted(at, next_tick(at[starts] + limits.window_us, limits))
+    return found if limits.max_detections is None else np.minimum(found, starts + limits.max_detections)
+
+
+def next_tick(times: Ints, limits: Limits) -> Ints:
+    """Return the first tick at or after each time."""
+    return times + (limits.phase_us - times) % limits.tick_us if limits.tick_us else times
+
+
+def _tick_after(time: int, limits: Limits) -> int:
+    return time + (limits.phase_us - time) % limits.tick_us if limits.tick_us else time
