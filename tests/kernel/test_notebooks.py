@@ -23,11 +23,11 @@ PANEL = "application/vnd.vegalite.v5+json"
 SHOWN = {
     "00_quickstart": ({"recall"}, {"33875 units", "fires per day"}),
     "10_inspect": ({"Nothing is stuck.", "detection queue"}, {"reasoner (unknown)", "As of 2026-03-22"}),
-    "20_threshold": ({"recall"}, {"truth against score, 0 units"}),
+    "20_tune_thresholds": ({"recall"}, {"truth against score, 0 units"}),
     "30_what_if": ({"calls of the reasoner, per day", "now: "}, {"calls of the reasoner, per day"}),
 }
 # What rests on records alone is the same whichever generation keeps them.
-SAME = ("00_quickstart", "20_threshold")
+SAME = ("00_quickstart", "20_tune_thresholds")
 INSPECT = ROOT / "notebooks" / "10_inspect.ipynb"
 
 
