@@ -22,7 +22,8 @@ def test_python_range_is_that_of_the_project():
 
 def test_jupyterlab_is_that_of_the_lab_extra():
     """The one package that conda installs and pyproject also names has the same bound."""
-    (jupyterlab,) = [each for each in PROJECT["optional-dependencies"]["lab"] if each.startswith("jupyterlab>")]
+    extra = PROJECT["optional-dependencies"]["lab"]
+    (jupyterlab,) = [each for each in extra if each.startswith("jupyterlab>")]
     assert jupyterlab in PLAIN
 
 
