@@ -22,6 +22,7 @@
     │   └── UnknownCallError
     ├── BadInputError            (ValueError)         an argument has a value that is not allowed
     ├── LabelStoreError          (OSError)            a label store cannot be read or written
+    ├── SettingsFileError        (OSError)            a settings file cannot be read, locked or changed
     ├── SnapshotError            (RuntimeError)       a snapshot cannot be written, read, or say that
     └── MissingDependencyError   (ImportError)        an optional part is not installed
 
@@ -29,6 +30,7 @@
     ├── TruncatedWarning         a row cap left rows out
     ├── MalformedLineWarning     lines of a file could not be read
     ├── DegradedWarning          the deployment is served in part
+    ├── OverriddenWarning        a stronger source holds the setting that a file was given
     └── FewLabelsWarning         rates rest on fewer than 50 labelled units
 
 Messages say what failed, the value seen and the values allowed; after a blank line comes a hint.
@@ -149,6 +151,10 @@ class LabelStoreError(SecnbError, OSError):
     """A label store cannot be read or written; what it held before is as it was."""
 
 
+class SettingsFileError(SecnbError, OSError):
+    """A settings file cannot be read, locked or changed; what it held before is as it was."""
+
+
 class SnapshotError(SecnbError, RuntimeError):
     """A snapshot cannot be written or read, or does not hold what was asked for."""
 
@@ -171,6 +177,10 @@ class MalformedLineWarning(SecnbWarning):
 
 class DegradedWarning(SecnbWarning):
     """A part of the deployment does not answer; the rest is served."""
+
+
+class OverriddenWarning(SecnbWarning):
+    """A stronger source holds the setting that a file was given, so that the file has no effect."""
 
 
 class FewLabelsWarning(SecnbWarning):

@@ -248,7 +248,15 @@ PIPELINE: Final[Mapping[str, str]] = {
     "n_dead_letters": "Int64",
     "why": "str",
 }
-STAGES: Final = ("detection_queue", "detector", "batching", "analysis_queue", "reasoner", "storage")
+STAGES: Final = (
+    "cameras",
+    "detection_queue",
+    "detector",
+    "batching",
+    "analysis_queue",
+    "reasoner",
+    "storage",
+)
 """The stages of the pipeline, in the order in which an image passes them."""
 
 HEALTH: Final[Mapping[str, str]] = {
@@ -370,6 +378,41 @@ SWEEP: Final[Mapping[str, str]] = {
     "recall_high": "float64",
     # unknown < corrected < measured.
     "evidence": "category",
+}
+FLIPS: Final[Mapping[str, str]] = {
+    "n_current": "int64",
+    "n_proposed": "int64",
+    "n_appear": "int64",
+    # Among the labelled ones of those that appear; estimates where labels have probabilities.
+    "appear_true": "float64",
+    "appear_false": "float64",
+    "appear_unlabelled": "int64",
+    "appear_precision": "float64",
+    "appear_precision_low": "float64",
+    "appear_precision_high": "float64",
+    "n_disappear": "int64",
+    "disappear_true": "float64",
+    "disappear_false": "float64",
+    "disappear_unlabelled": "int64",
+    "disappear_precision": "float64",
+    "disappear_precision_low": "float64",
+    "disappear_precision_high": "float64",
+}
+EVENT_FLIPS: Final[Mapping[str, str]] = {
+    "event_id": "Int64",
+    # "appears" or "disappears".
+    "change": "str",
+    "camera_id": "str",
+    "started_at": TIME,
+    # The highest of its detections, and whose picture that is.
+    "score": "float64",
+    "file_path": "str",
+    "risk_score": "Int64",
+    "truth": "boolean",
+    # Its detections that fire, and those that are not in the frame.
+    "n_current": "Int64",
+    "n_proposed": "Int64",
+    "n_missing": "Int64",
 }
 EPISODES: Final[Mapping[str, str]] = {
     "episode_id": "int64",
@@ -510,6 +553,9 @@ TUNABLE: Final[Mapping[str, Setting]] = {
     "camera_timezone": Setting("str", None),
 }
 """Tunable settings by name; the environment variable is the name in upper case."""
+
+OVERFLOW_POLICIES: Final = ("reject", "dlq", "drop_oldest")
+"""What ``queue_overflow_policy`` may be."""
 
 _SINCE_POSTGRES: Final[Mapping[str, object]] = {
     "batch_check_interval_seconds": 5.0,

@@ -16,21 +16,6 @@ from secnb.settings_file import SettingSources, describe_range, find_env_file, r
 NAME = "detection_confidence_threshold"
 
 
-@pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the settings of this machine out of the tests."""
-    for name in (*TUNABLE, "hsi_runtime_env_path"):
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
-@pytest.fixture
-def env_file(tmp_path):
-    """Return an empty .env file."""
-    path = tmp_path / ".env"
-    path.touch()
-    return path
-
-
 def in_force(env_file, name=NAME):
     """Return one setting, as the sources name it now."""
     return {each.name: each for each in SettingSources(env_file).in_force()}[name]

@@ -74,6 +74,13 @@ class SettingSources:
         found = self.lookup(name)
         return found[0] if found else None
 
+    def above_file(self, name: str) -> str | None:
+        """Return the strongest source of a setting over the ``.env`` file; None without one."""
+        layers: list[tuple[str, Mapping[str, str | None]]] = [("environment", dict(os.environ))]
+        if self.env_file is None or self._runtime_file.resolve() != self.env_file.resolve():
+            layers.append((str(self._runtime_file), _read(self._runtime_file)))
+        return next((source for _, source in self._found(name, layers)), None)
+
     def in_force(self) -> list[SettingInForce]:
         """Return every tunable setting, in the order of `secnb.schema.TUNABLE`."""
         layers = self._layers()
@@ -90,9 +97,12 @@ class SettingSources:
         return replace(setting, default=later[name]) if name in later else setting
 
     def _layers(self) -> list[tuple[str, Mapping[str, str | None]]]:
-        runtime = Path(os.environ.get("HSI_RUNTIME_ENV_PATH", RUNTIME_ENV_PATH))
-        files = [self.folder / runtime, *([self.env_file] if self.env_file else [])]
+        files = [self._runtime_file, *([self.env_file] if self.env_file else [])]
         return [("environment", dict(os.environ)), *((str(file), _read(file)) for file in files)]
+
+    @property
+    def _runtime_file(self) -> Path:
+        return self.folder / os.environ.get("HSI_RUNTIME_ENV_PATH", RUNTIME_ENV_PATH)
 
     @staticmethod
     def _found(name: str, layers: list[tuple[str, Mapping[str, str | None]]]) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,100 @@
+"""A comparison of thresholds as HTML: the numbers, what flips, where, and the true ones that would go."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Final
+
+import pandas as pd
+
+from secnb.analysis.captions import thin
+from secnb.analysis.columns import TRUE, read_truth
+
+if TYPE_CHECKING:
+    from secnb.analysis.flips_found import ThresholdComparison
+
+_MOST_ROWS: Final = 10
+_SHOWN: Final = (
+    *("event_id", "detection_id", "camera_id", "object_type", "started_at", "detected_at"),
+    *("risk_score", "risk_level_now", "file_path"),
+)
+
+
+def render_comparison(comparison: ThresholdComparison) -> str:
+    """Return HTML without colours, so that it reads on dark and on light; every text is escaped."""
+    per = "per day" if comparison.summary.attrs.get("per") == "day" else "in all"
+    numbers = comparison.summary.rename(columns={"what": per})
+    parts = [
+        f"<p><b>{html.escape(comparison.headline)}</b></p>",
+        _table(numbers),
+        _flips(comparison),
+        _cameras(comparison.by_camera),
+        _lost(comparison),
+        f'<p style="opacity:.75"><small>{"<br>".join(map(html.escape, comparison.caption))}</small></p>',
+    ]
+    return "".join(parts)
+
+
+def _table(frame: pd.DataFrame) -> str:
+    return str(
+        frame.to_html(index=False, border=0, na_rep="\N{EN DASH}", float_format="{:,.4g}".format, escape=True)
+    )
+
+
+def _flips(comparison: ThresholdComparison) -> str:
+    """Say what of it was verified; nothing where none was."""
+    row = comparison.whole.iloc[0]
+    lines = []
+    for name in ("appear", "disappear"):
+        n_labelled = row[f"{name}_true"] + row[f"{name}_false"]
+        if row[f"n_{name}"] and n_labelled:
+            low, high = row[f"{name}_precision_low"], row[f"{name}_precision_high"]
+            n_true, n_false = (thin(round(row[f"{name}_{kind}"])) for kind in ("true", "false"))
+            known = "estimated from labels" if comparison.is_weighted else "known"
+            lines.append(
+                f"Of what would {name}, {n_true} true and {n_false} false alarms are {known}, "
+                f"{thin(int(row[f'{name}_unlabelled']))} are unverified. "
+                f"Precision of it: {row[f'{name}_precision']:.3g} "
+                f"({low:.3g} to {high:.3g}, 95 % interval)."
+            )
+        elif row[f"n_{name}"]:
+            lines.append(f"Nothing of what would {name} was verified.")
+    n_lost = int((comparison.events["change"] == "disappears").sum())
+    if n_lost and comparison.unit != "event":
+        lines.append(f"Events that would lose all their detections: {thin(n_lost)}.")
+    return f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in lines)}</ul>" if lines else ""
+
+
+def _cameras(table: pd.DataFrame) -> str:
+    """Show the cameras where most flips."""
+    flips = table["n_appear"] + table["n_disappear"]
+    if len(table) < 2 or not flips.any():
+        return ""
+    top = table.loc[flips.sort_values(ascending=False, kind="stable").index].head(_MOST_ROWS)
+    columns = ["camera_id", "n_current", "n_proposed"]
+    columns += [name for name in ("n_appear", "n_disappear") if table[name].any()]
+    columns += [f"{name[2:]}_{kind}" for name in columns[3:] for kind in ("true", "false")]
+    more = f"<p>{len(top)} of {len(table)} cameras shown; all in .by_camera.</p>"
+    return _table(top[columns]) + (more if len(table) > len(top) else "")
+
+
+def _lost(comparison: ThresholdComparison) -> str:
+    """Show the true ones that would disappear, of the highest risk first, up to a number that is read."""
+    gone = comparison.disappear
+    if gone.empty:
+        return ""
+    true = gone[read_truth(gone[comparison.truth]) == TRUE]
+    if true.empty:
+        return ""
+    by = "risk_score" if "risk_score" in true.columns else comparison.score
+    shown = true.sort_values(by, ascending=False, kind="stable", na_position="last").head(_MOST_ROWS)
+    columns = [name for name in (*_SHOWN[:6], comparison.score, *_SHOWN[6:]) if name in shown.columns]
+    shown = shown[columns].copy()
+    for name in shown.select_dtypes("datetimetz").columns:
+        # A time that wraps is hard to read.
+        shown[name] = shown[name].dt.tz_convert("UTC").dt.strftime("%Y-%m-%d\N{NO-BREAK SPACE}%H:%M:%S")
+        shown = shown.rename(columns={name: f"{name} (UTC)"})
+    if "file_path" in shown.columns:
+        shown["picture"] = shown.pop("file_path").str.rpartition("/")[2]
+    what = f"{thin(len(shown))} of {thin(len(true))} true ones that would disappear; all in .disappear."
+    return f"<p>{html.escape(what)}</p>{_table(shown)}"

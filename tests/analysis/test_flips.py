@@ -1,0 +1,393 @@
+"""What flips between two thresholds is what the sweep counts, row by row, with what is known of it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from secnb import schema
+from secnb.analysis.counting import sweep
+from secnb.analysis.flips import compare_thresholds
+from secnb.analysis.intervals import wilson
+from secnb.analysis.replaying import replay_batches
+from secnb.errors import BadInputError, UnknownColumnError
+from secnb.frames.mot import read_mot
+
+SCORES = st.one_of(st.sampled_from([0.2, 0.5, 0.6, 0.8, math.nan, math.inf, -math.inf]), st.floats(0, 1))
+ROWS = st.lists(st.tuples(SCORES, st.sampled_from([True, False, None]), st.sampled_from("ab")), max_size=25)
+THRESHOLDS = st.sampled_from([-math.inf, 0.0, 0.2, 0.5, 0.55, 0.6, 0.8, 1.0, math.inf])
+START = pd.Timestamp("2026-03-14 22:30", tz="UTC")
+
+
+def framed(rows) -> pd.DataFrame:
+    """Return units with scores, truth and camera."""
+    score, truth, camera = zip(*rows, strict=True) if rows else ((), (), ())
+    return pd.DataFrame(
+        {
+            "score": np.array(score, dtype="float64"),
+            "truth": pd.array(truth, dtype="boolean"),
+            "camera_id": pd.array(camera, dtype="str"),
+        }
+    )
+
+
+def detections(n=60, **columns) -> pd.DataFrame:
+    """Return synthetic detections, one a minute over more than two days; every third is labelled."""
+    at = START + pd.to_timedelta(np.arange(n) * 3600, unit="s")
+    frame = pd.DataFrame(
+        {
+            "detection_id": pd.array(np.arange(1, n + 1), dtype="Int64"),
+            "camera_id": np.where(np.arange(n) % 2, "porch", "gate"),
+            "confidence": 0.5 + np.arange(n) % 10 / 20,
+            "detected_at": pd.DatetimeIndex(at).as_unit("us"),
+            "file_path": [f"/export/{each}.jpg" for each in range(n)],
+            "truth": pd.array([(True, False, None)[each % 3] for each in range(n)], dtype="boolean"),
+        }
+    )
+    return frame.assign(**columns)
+
+
+@settings(max_examples=25)
+@given(ROWS, THRESHOLDS, THRESHOLDS)
+def test_the_counts_are_those_of_the_sweep(rows, current, proposed):
+    """At either threshold, and what flips is the difference, by truth."""
+    frame = framed(rows)
+    whole = compare_thresholds(frame, current=current, proposed=proposed).whole.iloc[0]
+    swept = sweep(frame, score="score", truth="truth", at=[current, proposed])
+    now, then = (swept.at(each).iloc[0] for each in (current, proposed))
+    assert (whole["n_current"], whole["n_proposed"]) == (now["n_fired"], then["n_fired"])
+    more, less = ("appear", "disappear") if proposed <= current else ("disappear", "appear")
+    sign = 1 if proposed <= current else -1
+    for ours, theirs in (("true", "tp"), ("false", "fp"), ("unlabelled", "n_unlabelled")):
+        assert whole[f"{more}_{ours}"] == sign * (then[theirs] - now[theirs])
+        assert whole[f"{less}_{ours}"] == 0
+
+
+@settings(max_examples=25)
+@given(ROWS, THRESHOLDS, THRESHOLDS)
+def test_the_rows_are_those_of_brute_force(rows, current, proposed):
+    """A row fires at equality; without a score it never does."""
+    frame = framed(rows)
+    comparison = compare_thresholds(frame, current=current, proposed=proposed)
+    gone = [i for i, row in enumerate(rows) if row[0] >= current and not row[0] >= proposed]
+    come = [i for i, row in enumerate(rows) if row[0] >= proposed and not row[0] >= current]
+    assert comparison.disappear.index.tolist() == gone
+    assert comparison.appear.index.tolist() == come
+    pd.testing.assert_frame_equal(comparison.disappear[list(frame.columns)], frame.loc[gone])
+
+
+@settings(max_examples=25)
+@given(ROWS, THRESHOLDS, THRESHOLDS)
+def test_cameras_add_up_and_the_reverse_exchanges(rows, current, proposed):
+    """What disappears one way appears the other way."""
+    frame = framed(rows)
+    one = compare_thresholds(frame, current=current, proposed=proposed)
+    other = compare_thresholds(frame, current=proposed, proposed=current)
+    counts = [name for name in schema.FLIPS if "precision" not in name]
+    assert one.by_camera[counts].sum().tolist() == one.whole[counts].iloc[0].tolist()
+    pd.testing.assert_frame_equal(
+        one.disappear.drop(columns=["current", "proposed"]),
+        other.appear.drop(columns=["current", "proposed"]),
+    )
+    assert one.whole["disappear_precision"].equals(other.whole["appear_precision"])
+
+
+def test_an_empty_frame_keeps_its_columns():
+    """And says that nothing is known."""
+    empty = compare_thresholds(framed([]), current=0.5, proposed=0.6)
+    assert empty.by_camera.dtypes.astype(str).to_dict() == {"camera_id": "str", **schema.FLIPS}
+    assert empty.by_hour["hour"].tolist() == list(range(24))
+    assert empty.events.dtypes.astype(str).to_dict() == dict(schema.EVENT_FLIPS)
+    assert empty.whole["n_current"].tolist() == [0]
+    assert "0 units" in empty._repr_html_()
+
+
+def test_what_nobody_has_verified_is_unlabelled():
+    """Never false: no precision is known, and its interval is everything."""
+    frame = detections().drop(columns="truth")
+    row = compare_thresholds(frame, current=0.5, proposed=0.7).whole.iloc[0]
+    assert (row["disappear_true"], row["disappear_false"], row["disappear_unlabelled"]) == (0, 0, 24)
+    assert math.isnan(row["disappear_precision"])
+    assert (row["disappear_precision_low"], row["disappear_precision_high"]) == (0, 1)
+
+
+def test_the_interval_of_independent_units_is_that_of_wilson():
+    """Of the labelled ones among those that flip."""
+    frame = framed([(0.55, True, "a")] * 3 + [(0.55, False, "a")] * 7 + [(0.55, None, "a")] * 5)
+    row = compare_thresholds(frame, current=0.5, proposed=0.6).whole.iloc[0]
+    low, high = wilson(3, 10)
+    assert row["disappear_precision"] == 0.3
+    assert (row["disappear_precision_low"], row["disappear_precision_high"]) == (low, high)
+
+
+def test_the_interval_of_detections_rests_on_their_episodes():
+    """Every detection ten times, within seconds, says no more than once."""
+    once = detections()
+    ten = once.loc[once.index.repeat(10)].reset_index(drop=True)
+    ten["detected_at"] += pd.to_timedelta(np.tile(np.arange(10), len(once)), unit="s")
+    ten["detection_id"] = pd.array(np.arange(len(ten)), dtype="Int64")
+    few, many = (compare_thresholds(each, current=0.5, proposed=0.7) for each in (once, ten))
+    rates = ["disappear_precision", "disappear_precision_low", "disappear_precision_high"]
+    assert many.whole["n_disappear"].item() == 10 * few.whole["n_disappear"].item()
+    np.testing.assert_allclose(many.whole[rates], few.whole[rates], rtol=1e-12)
+    assert "Intervals rest on 40 labelled clusters by episode_id" in many.caption[0]
+
+
+def test_probabilities_weigh_the_labels():
+    """As in a sweep: a label that was drawn with chance one half stands for two."""
+    frame = framed([(0.55, True, "a"), (0.55, False, "a"), (0.55, None, "a")]).assign(chance=[0.5, 1, None])
+    row = compare_thresholds(frame, current=0.5, proposed=0.6, probability="chance").whole.iloc[0]
+    assert (row["n_disappear"], row["disappear_true"], row["disappear_false"]) == (3, 2, 1)
+    assert row["disappear_precision"] == pytest.approx(2 / 3)
+
+
+def test_rates_of_weighted_labels_are_those_of_the_sweep():
+    """True and false alarms per day are estimates then."""
+    frame = detections(96)
+    frame["chance"] = np.where(frame["truth"].notna(), 0.25, np.nan)
+    comparison = compare_thresholds(frame, current=0.5, proposed=0.7, probability="chance")
+    swept = sweep(frame, score="confidence", truth="truth", probability="chance").at([0.5, 0.7])
+    summary = comparison.summary.set_index("what")[["current", "proposed"]]
+    assert summary.loc["true alarms"].tolist() == swept["true_per_day"].tolist()
+    assert summary.loc["false alarms"].tolist() == swept["false_per_day"].tolist()
+    assert "estimated from labels" in comparison._repr_html_()
+
+
+def test_rates_are_per_whole_local_day():
+    """The first and the last day are dropped, in the zone of the frame."""
+    frame = detections(96)
+    frame.attrs["timezone"] = "Europe/Berlin"
+    comparison = compare_thresholds(frame, current=0.5, proposed=0.7)
+    found = sweep(frame, score="confidence", truth="truth").at([0.5, 0.7])
+    summary = comparison.summary.set_index("what")
+    assert summary.loc["detections", ["current", "proposed"]].tolist() == found["fired_per_day"].tolist()
+    assert summary.loc["true alarms", ["current", "proposed"]].tolist() == found["true_per_day"].tolist()
+    assert summary["change"].tolist() == (summary["proposed"] - summary["current"]).tolist()
+    assert comparison.summary.attrs["per"] == "day"
+    assert any("in Europe/Berlin" in line for line in comparison.caption)
+
+
+def test_without_a_whole_day_there_are_counts():
+    """Six hours hold none."""
+    summary = compare_thresholds(detections(6), current=0.5, proposed=0.7).summary
+    assert summary.attrs["per"] == "all"
+    assert summary.set_index("what").loc["detections"].tolist() == [6, 2, -4]
+
+
+def test_hours_are_local():
+    """Half past ten in the evening in UTC is the next day in Tokyo; rows without a time are in none."""
+    frame = detections(3)
+    frame.loc[2, "detected_at"] = pd.NaT
+    frame.attrs["timezone"] = "Asia/Tokyo"
+    by_hour = compare_thresholds(frame, current=0.5, proposed=0.9).by_hour
+    assert by_hour.loc[by_hour["n_disappear"] > 0, "hour"].tolist() == [7, 8]
+    assert len(by_hour) == 24
+
+
+def test_batches_are_replayed_from_what_fires():
+    """With the settings given, over the days of all detections."""
+    frame = detections(96, confidence=np.tile([0.55, 0.9], 48), object_type="person")
+    how = {"window_s": 7200, "idle_s": 4000, "max_detections": 3, "fast_path": (0.95, ["person"])}
+    summary = compare_thresholds(frame, current=0.5, proposed=0.7, **how).summary.set_index("what")
+    now = replay_batches(frame, **how).summary
+    assert summary.loc["batches", "current"] == now["calls_per_day"].item()
+    assert 0 < summary.loc["batches", "proposed"] < summary.loc["batches", "current"]
+    fast = compare_thresholds(frame, current=0.5, proposed=0.7, fast_path=(0.9, ["person"])).summary
+    fast = fast.set_index("what")["current"]
+    assert fast["reasoner calls"] > fast["batches"]
+
+
+def linked():
+    """Return detections, the events they are in, and the pairs; the last event names one that is gone."""
+    frame = detections(9, confidence=[0.55, 0.6, 0.9, 0.55, 0.58, 0.9, 0.55, 0.9, 0.55])
+    pairs = pd.DataFrame({"event_id": [1, 1, 1, 2, 2, 3, 4, 4], "detection_id": [1, 2, 3, 4, 5, 6, 7, 99]})
+    events = pd.DataFrame(
+        {
+            "event_id": [1, 2, 3, 4],
+            "camera_id": ["gate", "porch", "porch", "gate"],
+            "score": [0.9, 0.58, 0.9, 0.55],
+            "risk_score": pd.array([10, 80, 30, None], dtype="Int64"),
+            "started_at": frame["detected_at"].iloc[[0, 3, 5, 6]].array,
+            "truth": pd.array([None, True, False, None], dtype="boolean"),
+        }
+    )
+    return frame, events, pairs.astype("Int64")
+
+
+def test_detections_are_shown_with_their_event():
+    """Its id and its risk; of a detection in no event they are missing."""
+    frame, events, pairs = linked()
+    gone = compare_thresholds(frame, current=0.5, proposed=0.7, events=events, memberships=pairs).disappear
+    assert gone["detection_id"].tolist() == [1, 2, 4, 5, 7, 9]
+    assert gone["event_id"].tolist() == [1, 1, 2, 2, 4, pd.NA]
+    assert gone["risk_score"].tolist() == [10, 10, 80, 80, pd.NA, pd.NA]
+    assert (gone["current"].unique().item(), gone["proposed"].unique().item()) == (0.5, 0.7)
+
+
+@pytest.mark.parametrize("are_events", [False, True])
+def test_events_that_lose_all_their_detections(are_events):
+    """With picture, risk and verdict, whichever frame is compared; what is not in the frame is counted."""
+    frame, events, pairs = linked()
+    given = {"frame": events, "detections": frame} if are_events else {"frame": frame, "events": events}
+    comparison = compare_thresholds(current=0.5, proposed=0.7, memberships=pairs, **given)
+    lost = comparison.events
+    assert lost["event_id"].tolist() == [2, 4]
+    assert lost["change"].tolist() == ["disappears"] * 2
+    assert lost["file_path"].tolist() == ["/export/4.jpg", "/export/6.jpg"]
+    assert lost["risk_score"].tolist() == [80, pd.NA]
+    assert lost["truth"].tolist() == [True, pd.NA]
+    assert lost["started_at"].tolist() == events["started_at"].iloc[[1, 3]].tolist()
+    assert lost[["n_current", "n_proposed", "n_missing"]].to_numpy().tolist() == [[2, 0, 0], [1, 0, 1]]
+    assert lost.dtypes.astype(str).to_dict() == dict(schema.EVENT_FLIPS)
+    assert any(line.startswith("1 event that flips had detections") for line in comparison.caption)
+    alerts = comparison.summary.set_index("what").loc["alerts"]
+    assert alerts.tolist() == [4, 2, -2]
+
+
+def test_events_appear_with_their_first_detection():
+    """When the threshold falls."""
+    frame, events, pairs = linked()
+    found = compare_thresholds(frame, current=0.7, proposed=0.5, events=events, memberships=pairs).events
+    assert found[["event_id", "change"]].to_numpy().tolist() == [[2, "appears"], [4, "appears"]]
+
+
+def test_events_alone_flip_as_their_score_does():
+    """Without detections nothing is known of those, and an event is one call."""
+    _, events, _ = linked()
+    comparison = compare_thresholds(events, current=0.5, proposed=0.7)
+    assert comparison.events["event_id"].tolist() == [2, 4]
+    assert comparison.events["n_current"].isna().all()
+    summary = comparison.summary.set_index("what")
+    assert summary.loc["reasoner calls"].tolist() == summary.loc["alerts"].tolist() == [4, 2, -2]
+    assert "batches" not in summary.index
+    assert any("one call" in line for line in comparison.caption)
+
+
+def test_events_get_the_picture_of_their_most_confident_detection():
+    """Where detections are given."""
+    frame, events, pairs = linked()
+    gone = compare_thresholds(
+        events, current=0.5, proposed=0.95, detections=frame, memberships=pairs
+    ).disappear
+    assert gone["file_path"].tolist() == ["/export/2.jpg", "/export/4.jpg", "/export/5.jpg", "/export/6.jpg"]
+
+
+def test_without_events_their_truth_is_that_of_the_detections():
+    """True if any is, else false if any is."""
+    frame, _, pairs = linked()
+    lost = compare_thresholds(frame, current=0.5, proposed=0.95, memberships=pairs).events
+    assert lost["truth"].tolist() == [True, True, pd.NA, True]
+
+
+def test_below_what_was_recorded_more_would_appear():
+    """What the detector dropped cannot be shown, and it says so."""
+    frame = detections()
+    lower = compare_thresholds(frame, current=0.6, proposed=0.4).caption
+    assert "Nothing below 0.5 is recorded here: at 0.4 more would fire than is shown." in lower
+    assert not any(
+        "Nothing below" in line for line in compare_thresholds(frame, current=0.5, proposed=0.6).caption
+    )
+
+
+def test_thresholds_per_group():
+    """A Series by its keys; a group without one keeps the one in force."""
+    frame = detections(20)
+    proposed = pd.Series({"porch": 0.8}).rename_axis("camera_id")
+    comparison = compare_thresholds(frame, current=0.5, proposed=proposed)
+    by_camera = comparison.by_camera.set_index("camera_id")["n_disappear"]
+    assert by_camera.to_dict() == {"gate": 0, "porch": 6}
+    assert comparison.disappear["proposed"].unique().tolist() == [0.8]
+    assert "one per camera_id" in comparison.headline
+
+
+def test_a_choice_per_group():
+    """Each camera at its own threshold; where the choice has none, at the one in force."""
+    frame = detections(600)
+    choice = sweep(frame, score="confidence", truth="truth", by="camera_id").choose(recall_at_least=0.9)
+    comparison = compare_thresholds(frame, current=0.5, proposed=choice)
+    of_camera = choice.thresholds.set_index("camera_id")["threshold"].fillna(choice.threshold or 0.5)
+    expected = (frame["confidence"] >= frame["camera_id"].map(of_camera)).sum()
+    assert comparison.whole["n_proposed"].item() == expected
+
+
+def test_a_choice_for_all_is_its_threshold():
+    """As the number would be."""
+    frame = detections(600)
+    choice = sweep(frame, score="confidence", truth="truth").choose(recall_at_least=0.9)
+    one, other = (
+        compare_thresholds(frame, current=0.5, proposed=each) for each in (choice, choice.threshold)
+    )
+    pd.testing.assert_frame_equal(one.whole, other.whole)
+    assert one.headline == other.headline
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "why"),
+    [
+        ({"current": "0.5"}, BadInputError, "current is '0.5'. Allowed: a number"),
+        ({"proposed": math.nan}, BadInputError, "proposed is nan"),
+        ({"proposed": True}, BadInputError, "proposed is True"),
+        ({"proposed": {"porch": 0.5}}, BadInputError, r"Hint: pd.Series\("),
+        ({"proposed": pd.Series([0.5])}, BadInputError, "index named after the columns"),
+        ({"current": pd.Series({"porch": 0.5}).rename_axis("camera_id")}, BadInputError, "no threshold for"),
+        ({"proposed": pd.Series({1: 0.5}).rename_axis("zone")}, UnknownColumnError, "'zone'"),
+        ({"frame": [1]}, BadInputError, "frame is a list"),
+        ({"events": [1]}, BadInputError, "events is a list"),
+        ({"detections": detections(1)}, BadInputError, "are detections already"),
+        ({"score": "scores"}, UnknownColumnError, "'scores'"),
+        ({"window_s": 0}, BadInputError, "window_s is 0"),
+        ({"memberships": pd.DataFrame({"event_id": [1]})}, UnknownColumnError, "'detection_id'"),
+    ],
+    ids=range(13),
+)
+def test_what_cannot_be_compared_is_refused(given, error, why):
+    """It says what is allowed."""
+    arguments = {"frame": detections(4), "current": 0.5, "proposed": 0.6} | given
+    with pytest.raises(error, match=why):
+        compare_thresholds(**arguments)
+
+
+def test_the_input_is_not_changed():
+    """Neither the frame nor those beside it."""
+    frame, events, pairs = linked()
+    before = [each.copy(deep=True) for each in (frame, events, pairs)]
+    comparison = compare_thresholds(frame, current=0.5, proposed=0.7, events=events, memberships=pairs)
+    comparison.disappear["camera_id"] = "changed"
+    for each, was in zip((frame, events, pairs), before, strict=True):
+        pd.testing.assert_frame_equal(each, was)
+
+
+def test_everything_shown_is_escaped():
+    """Names of cameras and paths come from outside; the true ones that go stand first by their risk."""
+    frame, events, pairs = linked()
+    frame["camera_id"], frame["file_path"] = "<script>1</script>", "<img src=x>"
+    comparison = compare_thresholds(frame, current=0.5, proposed=0.95, events=events, memberships=pairs)
+    shown = comparison._repr_html_()
+    assert "<script" not in shown
+    assert "<img" not in shown
+    assert "true ones that would disappear" in shown
+    assert repr(comparison).startswith("<ThresholdComparison of confidence: 0.95 instead of 0.5: of 9 detect")
+
+
+def test_real_detections_without_truth(mot_detections):
+    """Nobody knows their truth; what fires is counted, and replayed."""
+    comparison = compare_thresholds(mot_detections, current=0.5, proposed=0.9)
+    n_gone = ((mot_detections["confidence"] >= 0.5) & (mot_detections["confidence"] < 0.9)).sum()
+    assert len(comparison.disappear) == n_gone > 0
+    assert set(comparison.summary["what"]) == {"detections", "batches", "reasoner calls"}
+    assert "Nothing of what would disappear was verified." in comparison._repr_html_()
+
+
+@pytest.fixture
+def mot_detections():
+    """Return real detector output, where it is there."""
+    path = Path(__file__).parents[3] / "shared" / "data" / "mot15_frcnn" / "PETS09-S2L1.txt"
+    if not path.exists():
+        pytest.skip("the real detections are not beside the project")
+    return read_mot(path, fps=7, start_at="2026-03-01T08:00:00Z")
