@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from secnb.analysis.counting import ThresholdSweep as ThresholdSweep
     from secnb.analysis.counting import sweep as sweep
     from secnb.analysis.covering import coverage as coverage
+    from secnb.analysis.flips import compare_thresholds as compare_thresholds
+    from secnb.analysis.flips_found import ThresholdComparison as ThresholdComparison
     from secnb.analysis.replaying import BatchReplay as BatchReplay
     from secnb.analysis.replaying import replay_batches as replay_batches
     from secnb.analysis.risk import compare_risk_levels as compare_risk_levels
@@ -27,13 +29,18 @@ if TYPE_CHECKING:
     from secnb.analysis.sampling import label_next as label_next
     from secnb.deployment import Deployment as Deployment
     from secnb.deployment import connect as connect
+    from secnb.deployment.reviewing import review as review
     from secnb.errors import SecnbError as SecnbError
     from secnb.errors import SecnbWarning as SecnbWarning
     from secnb.frames.coco import read_coco as read_coco
     from secnb.frames.labels import LabelStore as LabelStore
     from secnb.frames.mot import read_mot as read_mot
+    from secnb.panel_file import save_panel as save_panel
     from secnb.sample import Sandbox as Sandbox
     from secnb.sample import sandbox as sandbox
+    from secnb.settings_file.changes import SettingChange as SettingChange
+    from secnb.settings_file.saving import save_setting as save_setting
+    from secnb.settings_file.undoing import undo_setting as undo_setting
     from secnb.view.batchings import plot_batching as plot_batching
     from secnb.view.panels import Panel as Panel
     from secnb.view.panels import panel as panel
@@ -49,11 +56,14 @@ _HOMES = {
     "Sandbox": "secnb.sample",
     "SecnbError": "secnb.errors",
     "SecnbWarning": "secnb.errors",
+    "SettingChange": "secnb.settings_file.changes",
     "ThresholdChoice": "secnb.analysis.choices",
+    "ThresholdComparison": "secnb.analysis.flips_found",
     "ThresholdSweep": "secnb.analysis.counting",
     "check_replay": "secnb.analysis.checking",
     "compare_batching": "secnb.analysis.batching",
     "compare_risk_levels": "secnb.analysis.risk",
+    "compare_thresholds": "secnb.analysis.flips",
     "connect": "secnb.deployment",
     "coverage": "secnb.analysis.covering",
     "episode_ids": "secnb.analysis.bursts",
@@ -66,9 +76,13 @@ _HOMES = {
     "read_coco": "secnb.frames.coco",
     "read_mot": "secnb.frames.mot",
     "replay_batches": "secnb.analysis.replaying",
+    "review": "secnb.deployment.reviewing",
     "risk_level": "secnb.analysis.risk",
     "sandbox": "secnb.sample",
+    "save_panel": "secnb.panel_file",
+    "save_setting": "secnb.settings_file.saving",
     "sweep": "secnb.analysis.counting",
+    "undo_setting": "secnb.settings_file.undoing",
 }
 
 __all__ = [
@@ -79,11 +93,14 @@ __all__ = [
     "Sandbox",
     "SecnbError",
     "SecnbWarning",
+    "SettingChange",
     "ThresholdChoice",
+    "ThresholdComparison",
     "ThresholdSweep",
     "check_replay",
     "compare_batching",
     "compare_risk_levels",
+    "compare_thresholds",
     "connect",
     "coverage",
     "episode_ids",
@@ -96,9 +113,13 @@ __all__ = [
     "read_coco",
     "read_mot",
     "replay_batches",
+    "review",
     "risk_level",
     "sandbox",
+    "save_panel",
+    "save_setting",
     "sweep",
+    "undo_setting",
 ]
 
 

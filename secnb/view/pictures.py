@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from secnb.view.marks import TEXT, VERMILLION
@@ -28,6 +28,8 @@ class Picture:
         Left, top, width and height in pixels; None where it was not recorded in full.
     note : str
         Why there is no image; ``""`` where there is one.
+    content : bytes
+        The image; empty where there is none.
     """
 
     title: str
@@ -37,18 +39,18 @@ class Picture:
     note: str = ""
     mime: str = ""
     size: tuple[int, int] = _EMPTY_SIZE
-    _content: bytes = field(default=b"")
+    content: bytes = b""
 
     def __repr__(self) -> str:
         return f"<Picture: {_plain(self.title)}{f'; {_plain(self.note)}' if self.note else ''}>"
 
     def _repr_html_(self) -> str:
-        width, height = self._extent()
+        width, height = self.extent
         # Sizes on screen do not depend on those of the image.
         unit = width / _SHOWN_WIDTH
         shown = [f'<rect width="{width}" height="{height}" fill="{TEXT}" fill-opacity="0.12"/>']
-        if self._content:
-            data = base64.b64encode(self._content).decode()
+        if self.content:
+            data = base64.b64encode(self.content).decode()
             shown = [f'<image width="{width}" height="{height}" href="data:{self.mime};base64,{data}"/>']
         shown += self._drawn_box(unit)
         caption = "<br>".join(_escaped(line) for line in (self.title, self.path, self.note) if line)
@@ -61,10 +63,11 @@ class Picture:
             "</figure>"
         )
 
-    def _extent(self) -> tuple[int, int]:
-        """Return the size of the image, or one that the box fits into."""
+    @property
+    def extent(self) -> tuple[int, int]:
+        """The size of the image in pixels, or one that the box fits into."""
         width, height = self.size
-        if self._content or self.box is None:
+        if self.content or self.box is None:
             return width, height
         x, y, w, h = self.box
         return max(width, math.ceil(x + w)), max(height, math.ceil(y + h))
