@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Final
 
 import numpy as np
@@ -60,8 +62,8 @@ def match_boxes(
     pandas.DataFrame
         The detections with their columns, then the missed objects with those of them that annotations
         have, and no score. Added are ``is_true`` (boolean; True for a missed object), ``is_missed``
-        (boolean), ``object_id`` (of the object that was taken or missed; by default its position in
-        `annotations`) and ``iou`` (float64, with that object).
+        (boolean), ``object_id`` (of the object that was taken or missed, Int64 where ids are whole
+        numbers; by default its position in `annotations`) and ``iou`` (float64, with that object).
 
     Raises
     ------
@@ -91,9 +93,9 @@ def match_boxes(
     1         0.4    False      False       <NA>
     2         NaN     True       True          1
     """
-    if not 0 < iou <= 1:
+    if not isinstance(iou, Real) or not 0 < iou <= 1:
         raise BadInputError(f"iou is {iou!r}. Allowed: above 0 and up to 1.")
-    if limit is not None and limit < 1:
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, Integral) or limit < 1):
         raise BadInputError(f"limit is {limit!r}. Allowed: whole numbers from 1, or None.")
     names = _read_keys(detections, annotations, by)
     groups, object_groups = _read_groups(detections, annotations, names)
@@ -237,10 +239,12 @@ def _joined(
     )
 
 
-def _object_ids(annotations: pd.DataFrame, which: NDArray[np.int64]) -> pd.api.extensions.ExtensionArray:
+def _object_ids(annotations: pd.DataFrame, which: NDArray[np.int64]) -> pd.Series:
+    ids = pd.Series(np.arange(len(annotations)), dtype="Int64")
     if "object_id" in annotations.columns:
-        ids = read_column(annotations, "object_id").astype("Int64").array
-    else:
-        ids = pd.array(np.arange(len(annotations)), dtype="Int64")
+        ids = read_column(annotations, "object_id").reset_index(drop=True)
+        # Some tools name objects with words.
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            ids = ids.astype("Int64")
     # Of what took no object, -1 makes the id missing.
-    return ids.take(which, allow_fill=True)
+    return ids.reindex(which).reset_index(drop=True)

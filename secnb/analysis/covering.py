@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from numbers import Real
 from typing import Final
 
 import numpy as np
@@ -117,7 +118,9 @@ def _bands(frame: pd.DataFrame, score: str | None, band: float | None) -> pd.Ser
     scores = read_scores(read_column(frame, score or _first(frame, _SCORES)))
     finite = scores[np.isfinite(scores)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
-    width = (0.1 if high <= 1 else 10.0) if band is None else float(band)
+    width = (0.1 if high <= 1 else 10.0) if band is None else band
+    if not isinstance(width, Real):
+        raise BadInputError(f"band is {band!r}. Allowed: numbers above 0.")
     if not width > 0 or (high - low) / width > _MOST_BANDS:
         raise BadInputError(
             f"band is {width:g} for scores from {low:g} to {high:g}. "

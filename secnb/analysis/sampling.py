@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import warnings
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Literal, Protocol
 
 import numpy as np
@@ -87,7 +88,7 @@ def label_next(
     Raises
     ------
     BadInputError
-        If `n`, `design`, `near` or `seed` is not allowed, or an id is missing or stands twice.
+        If an argument has a value that is not allowed, or an id is missing or stands twice.
     UnknownColumnError
         If the frame has neither ids nor, where they are needed, scores.
 
@@ -128,6 +129,9 @@ def label_next(
     (20, [0.2])
     """
     seed = _checked(n, design, near, seed)
+    _check_number("above", above)
+    if not hasattr(store, "log_wave"):
+        raise BadInputError(f"store is {store!r}. Allowed: a LabelStore.", hint="secnb.LabelStore(path)")
     units = _read_units(frame, store, score=score, above=above, near=near)
     # A later wave with the same seed must not draw with the same numbers.
     generator = np.random.default_rng([seed, units.n_waves])
@@ -188,7 +192,8 @@ def _checked(n: int, design: str, near: float | None, seed: int | None) -> int:
         raise BadInputError(f"n is {n!r}. Allowed: whole numbers from 1.")
     if design not in _DESIGNS:
         raise BadInputError(f"design is {design!r}. Allowed: {', '.join(map(repr, _DESIGNS))}.")
-    if (design == "near") != (near is not None) or (near is not None and np.isnan(near)):
+    _check_number("near", near)
+    if (design == "near") != (near is not None):
         raise BadInputError(
             f"design={design!r} with near={near!r} is not allowed.",
             hint='near= is the threshold that design="near" draws around; an audit has none',
@@ -198,6 +203,12 @@ def _checked(n: int, design: str, near: float | None, seed: int | None) -> int:
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise BadInputError(f"seed is {seed!r}. Allowed: whole numbers from 0.")
     return int(seed)
+
+
+def _check_number(name: str, value: object) -> None:
+    is_number = isinstance(value, Real) and not isinstance(value, bool) and value == value
+    if value is not None and not is_number:
+        raise BadInputError(f"{name} is {value!r}. Allowed: numbers.")
 
 
 def _read_units(

@@ -10,6 +10,7 @@ import pandas as pd
 
 from secnb.bridge import two_faced
 from secnb.deployment.held import Held, report_rows
+from secnb.errors import BadInputError
 from secnb.frames.feedback import read_feedback
 from secnb.frames.labelled import read_labelled_events
 from secnb.frames.labels import LabelStore
@@ -115,8 +116,14 @@ class LabelHelpers(Held):
         ------
         UnknownCameraError, UnknownColumnError
             With the near matches.
+        BadInputError
+            If `labels` is no store, or that of another deployment: it knows an event with another camera
+            or time.
         """
         wanted = Wanted(camera_id, object_type, since, until, limit, columns)
+        if not isinstance(labels, LabelStore | None):
+            hint = "secnb.LabelStore(path)"
+            raise BadInputError(f"labels is {labels!r}. Allowed: a LabelStore.", hint=hint)
         verdicts = None if labels is None else await asyncio.to_thread(labels.labels)
         frame = await read_labelled_events(self._db(), wanted, labels=verdicts, on_page=report_rows)
         return note(frame, timezone=self.timezone)

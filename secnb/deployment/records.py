@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import Executable
 from secnb import schema
 from secnb.bridge import two_faced
 from secnb.deployment.held import Held, report_rows
-from secnb.errors import SettingsError
+from secnb.errors import DegradedWarning
 from secnb.frames.events import read_events
 from secnb.frames.gpu import read_gpu_stats
 from secnb.frames.memberships import read_memberships
@@ -240,7 +241,7 @@ class RecordHelpers(Held):
         frame = await read_gpu_stats(self._db(), wanted, on_page=report_rows)
         return note(frame, timezone=self.timezone)
 
-    def _cuts(self) -> tuple[int, int, int]:
+    def _cuts(self) -> tuple[int, int, int] | None:
         names = ("severity_low_max", "severity_medium_max", "severity_high_max")
         found = [self._sources.value(name) for name in names]
         low, medium, high = (
@@ -248,8 +249,11 @@ class RecordHelpers(Held):
             for value, default in zip(found, schema.RISK_CUTS, strict=True)
         )
         if not low < medium < high:
-            raise SettingsError(
-                f"The risk cuts in force are {low}, {medium} and {high}; they must rise.",
-                hint="site.settings() shows where they come from.",
+            # The deployment may still run with the cuts that it was started with; its events are wanted now.
+            problem = DegradedWarning(
+                f"risk_level_now is missing: the risk cuts in force are {low}, {medium} and {high}; they "
+                "must rise. Hint: site.settings() shows where they come from."
             )
+            warnings.warn(problem, stacklevel=2)
+            return None
         return low, medium, high

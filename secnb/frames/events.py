@@ -28,14 +28,15 @@ async def read_events(
     reader: DatabaseReader,
     wanted: Wanted,
     *,
-    cuts: tuple[int, int, int] = schema.RISK_CUTS,
+    cuts: tuple[int, int, int] | None = schema.RISK_CUTS,
     on_page: Callable[[int], None] = lambda _: None,
 ) -> pd.DataFrame:
-    """Return one row per event, sorted by start, then id; `cuts` make ``risk_level_now``."""
+    """Return one row per event, sorted by start, then id; without `cuts`, ``risk_level_now`` is missing."""
 
     async def derive(frame: pd.DataFrame, chosen: Sequence[str], stored: Mapping[str, str]) -> None:
         if "risk_level_now" in chosen:
-            frame["risk_level_now"] = levels(frame["risk_score"], cuts)
+            unknown = pd.Series(None, index=frame.index, dtype="str")
+            frame["risk_level_now"] = levels(frame["risk_score"], cuts) if cuts else unknown
         if "n_detections" in chosen:
             frame["n_detections"] = await count_members(reader, frame)
         if not {"verdict", "is_failed"}.isdisjoint(chosen):
@@ -66,7 +67,7 @@ async def _verdicts(reader: DatabaseReader, event_ids: pd.Series[Any]) -> pd.Ser
     columns = await reader.fetch_columns(_VERIFICATIONS)
     newest: dict[Any, Any] = {}
     if {"event_id", "verdict"} <= set(columns) and len(event_ids):
-        order = ", ".join(f"{name} DESC" for name in ("created_at", "id") if name in columns)
+        order = ", ".join(f"{name} DESC NULLS LAST" for name in ("created_at", "id") if name in columns)
         rows = await reader.fetch(
             "SELECT event_id, verdict FROM (SELECT event_id, verdict, row_number() OVER "  # noqa: S608
             f"(PARTITION BY event_id ORDER BY {order or 'verdict'}) AS nth FROM {_VERIFICATIONS} "

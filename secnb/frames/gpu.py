@@ -30,6 +30,8 @@ async def read_gpu_stats(
     is_mb = _sizes(frame) < _FEWEST_BYTES
     for name in _MEMORY:
         frame[name] = frame[name].where(~is_mb.fillna(False), frame[name] * _MB)
+    # A sample without memory tells of no unit.
+    is_mb = is_mb.mask(frame[list(_MEMORY)].isna().all(axis=1))
     units = {"bytes": int((~is_mb).sum()), "MB": int(is_mb.sum())}
     stored = {unit: n for unit, n in units.items() if n}
     return note(frame[chosen], memory_unit="bytes", stored_memory_units=stored)

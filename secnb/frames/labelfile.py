@@ -72,8 +72,10 @@ class LabelFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._is_made = False
         with self.opened(writing=True):
             pass
+        self._is_made = True
 
     @contextmanager
     def opened(self, *, writing: bool) -> Iterator[sqlite3.Connection]:
@@ -98,22 +100,30 @@ class LabelFile:
                     f"There is no folder {str(self.path.parent)!r} for the label store {self.path.name!r}.",
                     hint="create the folder first, or name another.",
                 ) from None
-            return
+            header = b""
         except IsADirectoryError as exc:
             raise LabelStoreError(
                 f"{str(self.path)!r} is a folder. Allowed: the path of a label store, there or not."
             ) from exc
-        except OSError as exc:
-            raise LabelStoreError(
-                f"The label store {str(self.path)!r} cannot be read: {exc.strerror}."
-            ) from exc
+        # A path with a NUL is a ValueError.
+        except (OSError, ValueError) as exc:
+            raise LabelStoreError(f"The label store {str(self.path)!r} cannot be read: {exc}.") from exc
         if not header:
+            self._refuse_to_begin_again()
             return
         if not header.startswith(_MAGIC):
             raise self._not_a_store("it is no SQLite file")
         number = int.from_bytes(header[_APPLICATION_ID_AT : _APPLICATION_ID_AT + 4])
         if number != APPLICATION_ID:
             raise self._not_a_store("it is a SQLite file of something else")
+
+    def _refuse_to_begin_again(self) -> None:
+        """Raise where the file is gone under our hands; an empty one in its place would hide the loss."""
+        if self._is_made:
+            raise LabelStoreError(
+                f"The label store {str(self.path)!r} is gone: its file was moved, deleted or emptied.",
+                hint="put it back; LabelStore(path) begins a new one.",
+            )
 
     def _not_a_store(self, why: str) -> LabelStoreError:
         return LabelStoreError(

@@ -12,6 +12,7 @@ import pandas as pd
 
 from secnb import schema
 from secnb.core.reader import DatabaseReader, check_limits
+from secnb.errors import BadInputError
 from secnb.frames.events import read_events
 from secnb.frames.feedback import read_feedback
 from secnb.frames.memberships import text_columns
@@ -21,6 +22,9 @@ from secnb.frames.typed import to_frame
 from secnb.frames.wanted import Wanted, bounds, chosen_columns, names
 
 _STORED: Final = ("event_id", "camera_id", "started_at", "risk_score")
+_IDENTITY: Final = ("camera_id", "started_at")
+# By hand, a time may have been written down as a date, or in local time.
+_ROUGHLY: Final = pd.Timedelta(days=1)
 _VERDICT: Final = ("truth", "is_missed", "verified_probability")
 # SQLite takes at most 32,766 parameters.
 _MOST_IDS: Final = 5000
@@ -37,6 +41,11 @@ async def read_labelled_events(
 
     `labels` has the newest verdict of each unit, with the columns of ``schema.LABELS``; it wins over
     operators' feedback, and its rows of events that are gone stay.
+
+    Raises
+    ------
+    BadInputError
+        If the labels are those of another deployment.
     """
     started = time.perf_counter()
     chosen = chosen_columns(wanted.columns, schema.LABELLED_EVENTS)
@@ -49,6 +58,7 @@ async def read_labelled_events(
         wanted, object_type=None, limit=None, columns=[*_STORED, "is_failed", *await text_columns(reader)]
     )
     events = await read_events(reader, read, on_page=on_page)
+    _refuse_labels_of_others(labels, events)
     feedback = await read_feedback(reader, Wanted(columns=["event_id", "truth", "is_missed"]))
     tops = await read_tops(reader, events)
     frame = events[[*_STORED, "is_failed"]].merge(tops, on="event_id", how="left").assign(is_gone=False)
@@ -66,7 +76,8 @@ async def read_labelled_events(
         what, hint = "labelled events, the newest", "limit=None reads all."
         warn_truncated(len(shown), len(whole), what=what, hint=hint)
     shown = shown[chosen]
-    shown.attrs = {name: events.attrs[name] for name in ("source", "read_at", "table", "params")}
+    kept = ("source", "read_at", "table", "params", "unreadable")
+    shown.attrs = {name: events.attrs[name] for name in kept if name in events.attrs}
     return note(
         shown,
         seconds=round(time.perf_counter() - started, 6),
@@ -80,6 +91,22 @@ async def read_labelled_events(
         n_detection_labels=int((labels["event_id"].isna() & labels["detection_id"].notna()).sum()),
         missing_tables=feedback.attrs.get("missing_tables", []),
     )
+
+
+def _refuse_labels_of_others(labels: pd.DataFrame, events: pd.DataFrame) -> None:
+    """Raise where a label is on another deployment's event, which happens to have the same number."""
+    both = labels.merge(events[["event_id", *_IDENTITY]], on="event_id", suffixes=("", "_here"))
+    is_other = (both["started_at"] - both["started_at_here"]).abs() > _ROUGHLY
+    cameras = both[["camera_id", "camera_id_here"]].dropna()
+    is_other |= (cameras["camera_id"] != cameras["camera_id_here"]).reindex(both.index, fill_value=False)
+    if is_other.any():
+        first = both[is_other].iloc[0]
+        known, here = ((first[f"camera_id{end}"], first[f"started_at{end}"]) for end in ("", "_here"))
+        raise BadInputError(
+            f"The store knows event {first['event_id']} as one of {known[0]} at {known[1]}, but here it is "
+            f"one of {here[0]} at {here[1]}.",
+            hint="ids are those of one deployment; give each deployment a store of its own",
+        )
 
 
 def _verified(events: pd.DataFrame, feedback: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 import pandas as pd
 
 from secnb import schema
-from secnb.errors import ClosedError, LabelStoreError, UnknownColumnError
+from secnb.errors import BadInputError, ClosedError, LabelStoreError, UnknownColumnError
 from secnb.frames.labelfile import LabelFile
 from secnb.frames.labelrows import (
     CONTEXT,
@@ -72,7 +72,7 @@ class LabelStore:
     """
 
     def __init__(self, path: str | os.PathLike[str] = "labels.sqlite") -> None:
-        self.path = Path(path).expanduser().absolute()
+        self.path = _read_path(path)
         self._file = LabelFile(self.path)
         self._added: list[range] = []
         self._is_closed = False
@@ -124,12 +124,12 @@ class LabelStore:
         Raises
         ------
         BadInputError
-            If a unit has no id, a value is not allowed, or the store knows the id with another camera or
-            time: then it belongs to another deployment.
+            If a unit has no id, or a single one no truth; if a value is not allowed; or if the store knows
+            the id with another camera or time: then it belongs to another deployment.
         UnknownColumnError
             If `fields` names other columns, or a frame has no ``truth``.
         LabelStoreError
-            If the file cannot be written; nothing of this call is stored then.
+            If the file cannot be written, or is gone; nothing of this call is stored then.
         """
         for name in fields:
             if name not in schema.LABELS:
@@ -273,6 +273,16 @@ class LabelStore:
             raise ClosedError(f"The label store {str(self.path)!r} was closed.", hint="open it again")
         with self._file.opened(writing=writing) as connection:
             yield connection
+
+
+def _read_path(path: str | os.PathLike[str]) -> Path:
+    # Path takes "" for the folder.
+    if not isinstance(path, str | os.PathLike) or not str(path):
+        raise BadInputError(f"path is {path!r}. Allowed: the path of a label store, there or not.")
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as exc:
+        raise BadInputError(f"path is {str(path)!r}: {exc}") from exc
 
 
 def _is_news(known: Mapping[str, Any] | None, given: Mapping[str, Any]) -> bool:

@@ -16,6 +16,11 @@ from secnb.frames.paging import Selection, quoted, read_pages
 from secnb.frames.typed import to_columns, to_frame
 
 _SCHEMA: Final = {name: schema.LABELLED_EVENTS[name] for name in ("event_id", "score", "object_type")}
+# What is no number comes last; PostgreSQL sorts NaN above all numbers, and SQLite text.
+_RANKED: Final = {
+    "sqlite": "CASE WHEN typeof({0}) IN ('real', 'integer') THEN {0} END",
+    "postgresql": "NULLIF(CAST({0} AS float8), 'NaN')",
+}
 _DETECTIONS: Final = {name: schema.DETECTIONS[name] for name in ("detection_id", "confidence", "object_type")}
 
 
@@ -50,10 +55,11 @@ async def _tops_of_pairs(
     confidence, object_type = (
         f"d.{quoted(name)}" if name in stored else "NULL" for name in ("confidence", "object_type")
     )
+    ranked = _RANKED[reader.dialect].format(confidence)
     rows = await reader.fetch(
         "SELECT event_id, score, object_type FROM (SELECT m.event_id, "  # noqa: S608 - names of our own
         f"{confidence} AS score, {object_type} AS object_type, row_number() OVER "
-        f"(PARTITION BY m.event_id ORDER BY {confidence} DESC NULLS LAST, d.id NULLS LAST) AS nth "
+        f"(PARTITION BY m.event_id ORDER BY {ranked} DESC NULLS LAST, d.id NULLS LAST) AS nth "
         "FROM event_detections AS m LEFT JOIN detections AS d ON d.id = m.detection_id "
         "WHERE m.event_id BETWEEN :first AND :last) AS ranked WHERE nth = 1",
         id_range(event_ids),

@@ -26,7 +26,7 @@ def to_verdicts(given: object, fields: Mapping[str, Any]) -> pd.DataFrame:
     Parameters
     ----------
     given : DataFrame, Series, mapping or None
-        A frame of verdicts, where rows that say nothing are left out, or one unit.
+        A frame of verdicts, where rows without truth are left out, or one unit.
     fields : mapping
         Values by column that stand above those of `given`.
     """
@@ -36,13 +36,10 @@ def to_verdicts(given: object, fields: Mapping[str, Any]) -> pd.DataFrame:
         if not {"truth", "is_missed"} & (columns.keys() | fields.keys()):
             raise UnknownColumnError("column", "truth", map(str, given.columns))
     elif given is None or isinstance(given, Mapping | pd.Series):
-        one = {} if given is None else dict(given)
+        # In the row of a frame a missing truth is one that nobody has given, and no "unsure".
+        one = given.dropna().to_dict() if isinstance(given, pd.Series) else dict(given or {})
         columns = {str(name): [value] for name, value in one.items() if _is_known(str(name))}
         n_rows = 1
-        if not {"truth", "is_missed"} & (columns.keys() | fields.keys()):
-            raise BadInputError(
-                "The verdict has no truth.", hint="add(…, truth=True), False, or None where you are unsure"
-            )
     else:
         raise BadInputError(
             f"A verdict cannot be read from {type(given).__name__}. Allowed: a DataFrame, one of its rows, "
@@ -60,6 +57,10 @@ def to_verdicts(given: object, fields: Mapping[str, Any]) -> pd.DataFrame:
     frame["truth"] = frame["truth"].mask(is_missed & frame["truth"].isna(), True)
     if isinstance(given, pd.DataFrame):
         frame = frame[frame["truth"].notna()].reset_index(drop=True)
+    elif "truth" not in columns and not is_missed.any():
+        raise BadInputError(
+            "The verdict has no truth.", hint="add(…, truth=True), False, or None where you are unsure"
+        )
     _check(frame)
     now = pd.Timestamp(datetime.now(UTC))
     return frame.assign(
@@ -154,8 +155,10 @@ def _unit(event_id: Any, detection_id: Any, camera: Any, label: Any, started_at:
 
 def to_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return rows as SQLite stores them: times as ISO 8601 text, what is missing as None."""
-    columns = [_stored(frame[name]) for name in frame.columns]
-    return [dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+    # A list: names asked of Arrow for each row would take longer than all else.
+    names = list(frame.columns)
+    columns = [_stored(frame[name]) for name in names]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _stored(column: pd.Series[Any]) -> list[Any]:

@@ -51,7 +51,11 @@ def as_utc(name: str, value: datetime | str | None) -> datetime | None:
     try:
         if isinstance(value, int | float):
             raise TypeError("a number could count seconds, or nanoseconds")
-        stamp = pd.Timestamp(value)
+        # Strict: pd.Timestamp takes 10.3.2026 for a day in October, and "now" for the local time.
+        if isinstance(value, str) and not value[:4].isdigit():
+            raise ValueError("no ISO 8601 text begins like this")
+        is_text = isinstance(value, str)
+        stamp = pd.to_datetime(value, format="ISO8601") if is_text else pd.Timestamp(value)
         if pd.isna(stamp):
             raise ValueError("it is missing")
         stamp = stamp.tz_localize(UTC) if stamp.tzinfo is None else stamp.tz_convert(UTC)
@@ -92,13 +96,18 @@ def chosen_columns(columns: Sequence[str] | None, known: Iterable[str]) -> list[
 
     Raises
     ------
+    BadInputError
+        If they are no names.
     UnknownColumnError
         With the near matches.
     """
     all_known = list(dict.fromkeys(known))
     if columns is None:
         return all_known
-    chosen = [columns] if isinstance(columns, str) else list(dict.fromkeys(columns))
+    try:
+        chosen = [columns] if isinstance(columns, str) else list(dict.fromkeys(columns))
+    except TypeError as exc:
+        raise BadInputError(f"columns is {columns!r}. Allowed: names of columns, or None for all.") from exc
     for name in chosen:
         check_known(name, all_known)
     return chosen

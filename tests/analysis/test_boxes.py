@@ -155,6 +155,18 @@ def test_missed_objects_come_last_and_keep_dtypes():
 
 
 @pytest.mark.parametrize(
+    ("ids", "expected"), [(["cat", "dog"], ["cat", "dog"]), ([0.5, 2], [0.5, 2]), ([2**70, 1], [2**70, 1])]
+)
+def test_object_ids_may_be_anything(ids: list[object], expected: list[object]):
+    """Some tools name objects with words."""
+    seen = framed([(1, "a", 0, 0, 9, 9, 0.9), (1, "a", 90, 0, 9, 9, 0.8)], "confidence")
+    there = framed([(1, "a", 0, 0, 9, 9), (1, "a", 50, 0, 9, 9)]).assign(object_id=ids)
+    matched = match_boxes(seen, there)["object_id"]
+    assert matched[[0, 2]].tolist() == expected
+    assert pd.isna(matched[1])
+
+
+@pytest.mark.parametrize(
     "change", [{"confidence": np.nan}, {"bbox_x": np.nan}, {"bbox_width": -1.0}, {"object_type": None}]
 )
 def test_what_cannot_be_judged_has_no_truth_and_takes_no_object(change: dict[str, object]):
@@ -181,7 +193,14 @@ def test_the_input_is_not_changed():
     pd.testing.assert_frame_equal(there, before[1])
 
 
-@pytest.mark.parametrize("options", [{"iou": 0}, {"iou": 1.5}, {"iou": np.nan}, {"limit": 0}, {"by": "iou"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"iou": iou} for iou in (0, 1.5, np.nan, "half", None, pd.NA)),
+        *({"limit": limit} for limit in (0, 1.5, True, "all")),
+        {"by": "iou"},
+    ],
+)
 def test_impossible_options_are_refused(options: dict[str, object]):
     with pytest.raises(BadInputError, match=next(iter(options))):
         match_boxes(framed([], "confidence"), framed([]), **options)

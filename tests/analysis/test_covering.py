@@ -114,6 +114,11 @@ def test_impossible_bands_are_refused(band: float):
         coverage(pd.DataFrame({"score": [0.1, 0.9], "truth": True}), by="score_band", band=band)
 
 
+def test_a_band_that_is_no_number_is_refused():
+    with pytest.raises(BadInputError, match=r"band is 'wide'\. Allowed: numbers above 0"):
+        coverage(pd.DataFrame({"score": [0.1, 0.9], "truth": True}), by="score_band", band="wide")
+
+
 def test_days_are_local():
     """Where the clock goes forward in the night, too."""
     at = pd.to_datetime(["2026-03-28T22:59Z", "2026-03-28T23:00Z", "2026-03-29T21:59Z", None], utc=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncpg
 import pandas as pd
 import pytest
 
 from secnb import schema
+from secnb.core.reader import DatabaseReader
 from secnb.frames.events import read_events
 from secnb.frames.wanted import Wanted
 
@@ -55,6 +57,21 @@ async def test_a_verifier_without_times_is_read_in_the_order_of_its_rows(written
         "INSERT INTO event_verifications VALUES (1, 1, 'confirmed'), (2, 1, 'rejected')"
     )
     assert (await read_events(reader, Wanted()))["verdict"][0] == "rejected"
+
+
+async def test_a_verdict_without_a_time_is_the_oldest(postgres_url):
+    """PostgreSQL itself would sort it first."""
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute(
+        "CREATE TABLE events (id integer, started_at timestamptz);"
+        "CREATE TABLE event_verifications (id int, event_id int, verdict text, created_at timestamptz);"
+        "INSERT INTO events VALUES (1, now());"
+        "INSERT INTO event_verifications VALUES (1, 1, 'confirmed', now()), (2, 1, 'rejected', NULL)"
+    )
+    await connection.close()
+    reader = DatabaseReader(postgres_url)
+    assert (await read_events(reader, Wanted()))["verdict"].tolist() == ["confirmed"]
+    await reader.close()
 
 
 async def test_pairs_are_counted_once(written):

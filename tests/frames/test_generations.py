@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import secnb
 from secnb import schema
 from secnb.core.reader import DatabaseReader
-from secnb.errors import DegradedWarning, UnknownCameraError, UnknownColumnError
+from secnb.errors import BadInputError, DegradedWarning, UnknownCameraError, UnknownColumnError
 from secnb.frames.events import read_events
 from secnb.frames.feedback import read_feedback
 from secnb.frames.generations import read_generation
@@ -400,7 +400,7 @@ async def test_a_deployment_without_feedback_says_so(tmp_path):
     rows = "INSERT INTO events (id, camera_id, risk_score) VALUES (1, 'front', 70)"
     reader = DatabaseReader(write_sqlite(tmp_path / "x.db", created(tables) + rows))
     feedback, gpu_stats = await read_feedback(reader, Wanted()), await read_gpu_stats(reader, Wanted())
-    assert feedback.attrs["missing_tables"] == ["event_feedback"]
+    assert feedback.attrs["missing_tables"] == ["event_feedback"] == [feedback.attrs["table"]]
     assert gpu_stats.attrs["missing_tables"] == ["gpu_stats"]
     labelled = await read_labelled_events(reader, Wanted())
     assert labelled.attrs["missing_tables"] == ["event_feedback"]
@@ -422,6 +422,8 @@ def test_helpers_take_the_conditions_of_the_others(tmp_path, limit):
         assert list(site.memberships(camera_id="back", **given)["detection_id"]) == [3, 4, 5]
         assert list(site.labelled_events(columns=["score", "event_id"], **given)["score"]) == [0.7]
         assert len(site.feedback(since="2026-01-16", limit=2)) == 2
+        with pytest.raises(BadInputError, match=r"labels is .*Allowed: a LabelStore"):
+            site.labelled_events(labels="labels.sqlite")
         assert list(site.gpu_stats(until="2026-01-16", limit=limit, columns="memory_used").columns) == [
             "memory_used"
         ]

@@ -41,6 +41,14 @@ async def test_memory_is_in_bytes_whatever_is_stored(written, stored, used):
     assert frame["memory_used"].dtype == "Int64"
 
 
+async def test_the_unit_that_was_stored_is_said(written):
+    """Of the samples that have memory at all."""
+    rows = "INSERT INTO gpu_stats VALUES (1, NULL, 300, 8192), (2, NULL, NULL, NULL), (3, NULL, 5, NULL);"
+    frame = await read_gpu_stats(written(TABLE + rows), Wanted())
+    assert frame.attrs["stored_memory_units"] == {"MB": 2}
+    assert frame.attrs["memory_unit"] == "bytes"
+
+
 async def test_an_unknown_column_is_an_error(written):
     """With the near matches."""
     with pytest.raises(UnknownColumnError, match="did you mean 'memory_used'"):

@@ -65,6 +65,14 @@ async def test_all_scored_events_are_there_verified_or_not(database):
     json.dumps(frame.attrs)
 
 
+async def test_scores_that_cannot_be_read_are_counted(database):
+    """A word where a number belongs is no score."""
+    rows = EVENTS + "UPDATE events SET risk_score = 'high' WHERE id = 1;"
+    frame = await read_labelled_events(database(rows), Wanted())
+    assert frame.attrs["unreadable"] == {"risk_score": 1}
+    assert by_event(frame, "risk_score")[1] is None
+
+
 async def test_the_newest_feedback_counts(database):
     """One table without its constraint had two of one event."""
     assert by_event(await read_labelled_events(database(), Wanted()), "truth") == {
@@ -120,6 +128,24 @@ def gone(store):
     store.add(is_missed=True, camera_id="front", object_type="person", started_at="2026-01-15 08:30")
     store.add(detection_id=3, truth=True)
     return store.labels()
+
+
+@pytest.mark.parametrize(
+    "other", [{"camera_id": "back"}, {"started_at": "2026-01-17"}, {"camera_id": "gone"}]
+)
+async def test_labels_of_another_deployment_are_refused(database, store, other):
+    """Its events have the same numbers; their labels would be silently wrong here."""
+    store.add(event_id=1, truth=True, **other)
+    with pytest.raises(BadInputError, match=r"The store knows event 1 as one of .*front at 2026-01-15 08:00"):
+        await read_labelled_events(database(), Wanted(), labels=store.labels())
+
+
+async def test_labels_that_know_less_or_roughly_when_are_fine(database, store):
+    """Camera and time need not be given."""
+    store.add(event_id=1, truth=False)
+    store.add(event_id=2, truth=True, camera_id="back", started_at="2026-01-15")
+    frame = await read_labelled_events(database(), Wanted(), labels=store.labels())
+    assert [by_event(frame, "truth")[event] for event in (1, 2)] == [False, True]
 
 
 async def test_labels_outlive_their_events(database, gone):

@@ -104,7 +104,9 @@ def test_an_event_and_a_detection_of_one_number_are_two_units(store: LabelStore)
 def test_unsure_is_a_verdict_of_its_own(store: LabelStore):
     store.add(event_id=1, truth=True)
     store.add(event_id=1, truth=None)
-    assert truths(store) == {1: None}
+    store.add({"event_id": 2, "truth": None})
+    store.add(pd.Series({"event_id": 3, "truth": pd.NA}), truth=None)
+    assert truths(store) == {1: None, 2: None, 3: None}
 
 
 def test_an_object_that_nothing_recorded_needs_camera_and_time(store: LabelStore):
@@ -141,6 +143,8 @@ def test_a_row_of_a_frame_of_detections_fits(store: LabelStore):
     ("given", "fields", "message"),
     [
         (None, {"event_id": 1}, "has no truth"),
+        (pd.Series({"event_id": 1, "truth": pd.NA, "is_missed": False}), {}, "has no truth"),
+        ({"event_id": 1, "is_missed": False}, {}, "has no truth"),
         ({"truth": True}, {}, "neither event_id nor detection_id"),
         (None, {"event_id": "x", "truth": True}, "event_id is 'x'"),
         (None, {"event_id": 1.5, "truth": True}, "event_id is '1.5'"),
@@ -302,6 +306,28 @@ def test_a_damaged_file_is_refused(store: LabelStore, path: Path):
 def test_a_folder_is_refused(tmp_path: Path):
     with pytest.raises(LabelStoreError, match="is a folder"):
         LabelStore(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["", None, 5, b"labels.sqlite", "~nobody-of-this-name/labels.sqlite"])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(BadInputError, match="path is"):
+        LabelStore(path)
+
+
+def test_a_path_that_no_file_can_have_is_refused():
+    with pytest.raises(LabelStoreError, match="cannot be read: embedded null"):
+        LabelStore("labels\0.sqlite")
+
+
+@pytest.mark.parametrize("lose", [os.unlink, lambda path: os.truncate(path, 0)])
+def test_a_file_that_is_gone_is_not_begun_again(store: LabelStore, path: Path, lose):
+    """An empty store in its place would let all be drawn and labelled a second time."""
+    store.add(event_id=1, truth=True)
+    lose(path)
+    for call in (store.labels, lambda: store.add(event_id=2, truth=True)):
+        with pytest.raises(LabelStoreError, match="is gone: its file was moved, deleted or emptied"):
+            call()
+    assert not path.exists() or path.stat().st_size == 0
 
 
 def test_no_folder_is_created(tmp_path: Path):

@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
 import pytest
 import zstandard
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secnb import schema
+from secnb.frames import quick
 from secnb.frames.messages import decode_message, to_messages
 from secnb.frames.times import enqueued_at, read_time
 
@@ -81,6 +83,44 @@ def test_every_message_is_one_row(raws, queue):
     assert frame.loc[~frame["ok"], "error"].notna().all()
     assert (frame["age_s"].dropna() >= 0).all()
     assert_shown(frame)
+
+
+@settings(deadline=None)
+@given(st.lists(messages, max_size=7))
+def test_pages_together_are_what_one_page_would_be(raws):
+    """Positions, errors and missing texts stay with their messages, in whichever page these are."""
+    whole = frame_of(*raws)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("secnb.frames.messages._PAGE", 2)
+        pd.testing.assert_frame_equal(frame_of(*raws), whole)
+
+
+@settings(deadline=None)
+@given(st.lists(messages, max_size=5))
+def test_the_frame_is_the_same_without_pyarrow(raws):
+    """Which is an extra; pandas then holds text as objects."""
+    frame = frame_of(*raws)
+    with pytest.MonkeyPatch.context() as patch, pd.option_context("mode.string_storage", "python"):
+        patch.setattr(quick, "pa", None)
+        without = frame_of(*raws)
+    assert {str(each) for each in without.dtypes} == {str(each) for each in frame.dtypes}
+    for name in frame:
+        one, other = (np.array(each[name], dtype=object) for each in (frame, without))
+        pd.testing.assert_series_equal(pd.Series(one), pd.Series(other))
+
+
+def test_one_odd_message_harms_no_other():
+    """Neither those before it nor those behind, in its page or the next."""
+    raws = [of(batch_id=n) for n in range(20)]
+    for row, raw in ((3, b'{"camera_id": '), (7, packed(of(batch_id=7))), (12, b"{}"), (19, b"[1]")):
+        raws[row] = raw
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("secnb.frames.messages._PAGE", 8)
+        frame = frame_of(*raws)
+    assert list(frame.index[~frame["ok"]]) == list(frame.index[frame["error"].notna()]) == [3, 12, 19]
+    sound = frame[frame["ok"]]
+    assert list(sound["batch_id"]) == list(map(str, sound.index))
+    assert (frame["age_s"].notna() == frame["ok"]).all()
 
 
 @settings(deadline=None)

@@ -43,7 +43,7 @@ def images(depth: int | None, minutes: float | None = None, **more: object) -> W
         ("stuck_reasoner", {"analysis_queue": "slow", "reasoner": "stuck"}),
         ("slow_detector", {"detection_queue": "slow", "detector": "slow"}),
         ("poison", {"detection_queue": "poisoned"}),
-        ("silent_camera", {}),
+        ("silent_camera", {"cameras": "silent"}),
     ],
 )
 def test_a_sandbox_shows_its_incident_and_nothing_else(incident, status):
@@ -57,13 +57,17 @@ def test_a_sandbox_shows_its_incident_and_nothing_else(incident, status):
 
 @pytest.mark.parametrize(
     ("generation", "incident", "stage"),
-    [("streams", "poison", "detection_queue"), ("postgres", "stuck_reasoner", "reasoner")],
+    [
+        ("streams", "poison", "detection_queue"),
+        ("postgres", "stuck_reasoner", "reasoner"),
+        ("streams", "silent_camera", "cameras"),
+    ],
 )
 def test_later_generations_show_an_incident_too(generation, incident, stage):
     """Streams keep what was acknowledged; only what waits is looked at."""
     with secnb.sandbox(ends_at=NOW, incident=incident, generation=generation) as site:
         frame = site.pipeline().set_index("stage")
-    assert frame.loc[stage, "status"] in ("poisoned", "stuck")
+    assert frame.loc[stage, "status"] in ("poisoned", "stuck", "silent")
     assert (frame.drop(["analysis_queue", stage])["status"] == "ok").all()
 
 
@@ -118,6 +122,11 @@ def test_a_batch_that_nothing_closes_is_stuck():
     assert "the batch of gate should have closed 7 min ago" in row["why"]
 
 
+def test_one_is_one():
+    assert queue_stage(images(1, 1), NOW)["why"] == "1 image waits, the oldest for 60 s"
+    assert queue_stage(images(2, 1), NOW)["why"] == "2 images wait, the oldest for 60 s"
+
+
 def test_no_record_of_the_last_hour_is_no_proof():
     parts = {"detections": Recorded("detections", ago(90), 0), "events": Recorded("events", None, 0)}
     row = storage_stage(parts, NOW)
@@ -128,7 +137,10 @@ def test_without_redis_the_database_is_still_told(sqlite_file):
     with pytest.warns(DegradedWarning):
         site = secnb.connect(database_url=sqlite_file, redis_url="redis://127.0.0.1:1/0")
     with site:
-        frame = site.pipeline().set_index("stage")
+        found = site.pipeline()
+    frame = found.set_index("stage")
+    assert found.attrs["summary"].startswith("Redis at redis://127.0.0.1:1/0 does not answer: ")
+    assert found.attrs["summary"].endswith("; so detection_queue, batching, analysis_queue cannot be seen.")
     assert set(frame.loc[["detection_queue", "analysis_queue", "batching"], "status"]) == {"unknown"}
     assert frame.loc["storage", "out_per_hour"] > 0
 
@@ -140,6 +152,7 @@ def test_without_a_database_redis_is_still_told(redis_url):
         frame = site.pipeline().set_index("stage")
     assert frame.loc["detection_queue", "status"] == "ok"
     assert set(frame.loc[["detector", "storage"], "status"]) == {"unknown"}
+    assert frame.loc["cameras", "status"] == "unknown"
     assert "hidden" not in frame.to_csv()
 
 
@@ -155,6 +168,20 @@ async def test_it_never_fails_on_what_lies_in_redis(sqlite_file, redis_url):
         frame = (await site.pipeline.aio()).set_index("stage")
     assert frame.loc["analysis_queue", "depth"] == 4
     assert frame.loc["detection_queue", "status"] == "unknown"
+
+
+async def test_ages_count_from_the_time_of_the_server(postgres_url, redis_url, monkeypatch):
+    """As in queues(): the clock of an analyst's machine may be an hour off."""
+
+    class Off(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + timedelta(hours=1)
+
+    monkeypatch.setattr("secnb.frames.pipeline.datetime", Off)
+    async with secnb.connect(database_url=postgres_url, redis_url=redis_url) as site:
+        as_of = pd.Timestamp((await site.pipeline.aio()).attrs["as_of"])
+    assert abs(as_of - datetime.now(UTC)) < timedelta(minutes=30)
 
 
 @pytest.fixture

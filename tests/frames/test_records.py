@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -428,10 +429,14 @@ async def test_whole_seconds_are_found_however_they_are_stored(tmp_path, stored)
 
 
 @pytest.mark.parametrize(
-    "value", ["soon", "", "2026-13-01", 5, 1.5, True, float("nan"), pd.NaT, [], "99999-01-01"]
+    "value",
+    [
+        *("soon", "", "2026-13-01", 5, 1.5, True, float("nan"), pd.NaT, [], "99999-01-01"),
+        *("now", "today", "10.3.2026", "03/10/2026", "NaT"),
+    ],
 )
 def test_a_bound_that_is_no_time_is_refused(value):
-    """A number could count seconds or nanoseconds."""
+    """A number could count seconds or nanoseconds, "now" is local, and who knows which month is first."""
     with pytest.raises(BadInputError, match=r"since is [\s\S]*Allowed: a datetime, or ISO 8601 text"):
         as_utc("since", value)
 
@@ -508,6 +513,20 @@ async def test_columns_wanted_twice_come_once(site):
     assert list((await read_detections(site, Wanted(columns=["camera_id", "camera_id"]))).columns) == [
         "camera_id"
     ]
+
+
+@pytest.mark.parametrize("kind", [pd.Index, np.array, tuple, iter])
+async def test_columns_may_come_in_any_collection(site, kind):
+    """Such as those of another frame."""
+    frame = await read_detections(site, Wanted(columns=kind(["confidence", "camera_id"])))
+    assert list(frame.columns) == ["confidence", "camera_id"]
+
+
+@pytest.mark.parametrize("columns", [5, [["camera_id"]]])
+async def test_columns_that_are_no_names_are_refused(site, columns):
+    """With the value seen."""
+    with pytest.raises(BadInputError, match=r"columns is .*Allowed: names of columns, or None"):
+        await read_detections(site, Wanted(columns=columns))
 
 
 @pytest.mark.parametrize("name", ["confidense", "id", "Confidence", 'x" FROM cameras --', ""])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+import asyncpg
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from secnb.core.reader import DatabaseReader
 from secnb.frames.tops import _first_of_highest, read_tops
 
 MEMBERS = {1: [1, 2], 2: [3, 4, 5], 3: [6], 4: [77], 5: [], 6: [2, 77]}
@@ -88,6 +90,33 @@ async def test_columns_may_be_missing(written, with_text):
         assert found(await read_tops(reader, events(with_text=with_text))) == expected
     reader = written("" if with_text else pairs())
     assert len(await read_tops(reader, events(with_text=with_text))) == 0
+
+
+@pytest.mark.parametrize("with_text", [True, False])
+async def test_what_is_no_number_comes_last(written, with_text):
+    """SQLite itself sorts text above all numbers."""
+    change = "UPDATE event_detections SET detection_id = 7 WHERE detection_id = 1;"
+    fox = "INSERT INTO detections VALUES (7, 'fox', 'high');"
+    reader = written(detections() + fox + ("" if with_text else pairs() + change))
+    frame = events(with_text=with_text).replace({"detection_ids": {"[1, 2]": "[7, 2]"}})
+    assert found(await read_tops(reader, frame)) == BEST | {1: (0.3, "cat")}
+
+
+@pytest.mark.parametrize("kind", ["float8", "numeric", "integer"])
+async def test_postgres_sorts_nan_last_too(postgres_url, kind):
+    """PostgreSQL itself sorts NaN above all numbers; whole numbers have none."""
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute(
+        f"CREATE TABLE detections (id integer, confidence {kind}); {PAIRS}"
+        "INSERT INTO detections VALUES (1, 1), (3, NULL);"
+        "INSERT INTO event_detections VALUES (1, 1), (1, 2), (1, 3)"
+    )
+    nan = "NULL" if kind == "integer" else "'NaN'"
+    await connection.execute(f"INSERT INTO detections VALUES (2, {nan})")
+    await connection.close()
+    reader = DatabaseReader(postgres_url)
+    assert (await read_tops(reader, events(with_text=False)))["score"].tolist() == [1.0]
+    await reader.close()
 
 
 @given(

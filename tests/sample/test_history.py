@@ -160,6 +160,11 @@ def test_real_objects_have_a_number_and_false_alarms_have_none(truth: pd.DataFra
     assert set(truth["is_true"]) == {0, 1}
 
 
+def test_an_object_is_seen_in_about_ten_images(truth: pd.DataFrame):
+    """So frames are no independent units."""
+    assert 7 < truth.dropna(subset=["detection_id", "object_id"]).groupby("object_id").size().mean() < 12
+
+
 def test_some_objects_were_never_recorded(truth: pd.DataFrame):
     missed = truth[truth["detection_id"].isna()]
     assert (missed["is_true"] == 1).all()
