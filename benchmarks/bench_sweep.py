@@ -51,13 +51,40 @@ def main() -> None:
                 ]
 
             compare(f"secnb.sweep, {N_ROWS:,} rows, {name}{kind}", ours=ours, peer=peer, rounds=3)
+            if "at" not in arguments:
+                is_equal = all(map(equals, each_group(ours()), peer()))
+                print(f"{'':4}counts equal, integer by integer: {is_equal}")
             memory.append((f"{name}{kind}", ours))
+    times = pd.Timestamp("2026-03-01", tz="UTC") + pd.to_timedelta(np.arange(N_ROWS) * 2, unit="s")
+    frame = pd.DataFrame({"score": distinct, "is_true": truth, "camera_id": camera, "started_at": times})
+    for by in ((), "camera_id"):
+        sweep = secnb.sweep(frame, score="score", truth="is_true", by=by)
+        name = f"all distinct, times{', 48 groups' if by else ''}"
+        memory.append((name, lambda by=by: secnb.sweep(frame, score="score", truth="is_true", by=by)))
+        for share in (None, "last 30%"):
+            rule = {"precision_at_least": 0.9, "verify_on": share}
+            memory.append((f"choose, {name}, {share}", lambda s=sweep, rule=rule: s.choose(**rule)))
     for name, work in memory:
         tracemalloc.start()
         work()
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        print(f"peak memory beyond the input, {name:<36} {peak / (8 * N_ROWS):5.2f} times the score column")
+        print(f"peak memory beyond the input, {name:<44} {peak / (8 * N_ROWS):5.2f} times the score column")
+
+
+def each_group(sweep: secnb.ThresholdSweep) -> list[tuple[np.ndarray, ...]]:
+    """Return fp, tp and thresholds of each group, thresholds falling as in scikit-learn, without inf."""
+    edges = list(zip(sweep.offsets[:-1], sweep.offsets[1:] - 1, strict=True))
+    return [
+        tuple(each[start:stop][::-1] for each in (sweep.fp, sweep.tp, sweep.threshold))
+        for start, stop in edges
+    ]
+
+
+def equals(own: tuple[np.ndarray, ...], peer: tuple[np.ndarray, ...]) -> bool:
+    """Whether the counts at each threshold are the same; the peer gives tn, fp, fn, tp and thresholds."""
+    fp, tp, threshold = own
+    return all(map(np.array_equal, (fp, tp, threshold), (peer[1], peer[3], peer[4])))
 
 
 if __name__ == "__main__":

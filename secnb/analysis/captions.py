@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from secnb.analysis.localdays import Days
 
 RECALL_CAVEAT = "Recall is among recorded rows; objects never detected are not counted."
@@ -36,6 +38,19 @@ def percent(share: float) -> str:
 def count(number: int, noun: str) -> str:
     """Write a number with its noun, in the plural where it is not one."""
     return f"{thin(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def amount(value: float) -> str:
+    """Write a count; weighted ones have fractions."""
+    return thin(round(value)) if value >= 100 or float(value).is_integer() else f"{value:.1f}"
+
+
+def rate(numbers: pd.Series, name: str) -> str:
+    """Write a rate with its interval, or what is possible where there is no point."""
+    value, low, high = numbers[name], numbers[f"{name}_low"], numbers[f"{name}_high"]
+    if pd.isna(value):
+        return f"{name} unknown" + ("" if pd.isna(low) else f", between {low:.3g} and {high:.3g}")
+    return f"{name} {value:.3g} ({low:.3g} to {high:.3g})"
 
 
 def units_sentence(
@@ -76,6 +91,9 @@ def days_sentence(days: Days | None) -> str:
         return "No times with a zone in the frame, so nothing is known per day."
     if days.n_days:
         text = f"Per day over {count(days.n_days, 'whole day')} in {days.timezone}, {_from_to(days)}."
+    elif not days.is_credible:
+        years = days.span_s / (365.25 * 86_400)
+        text = f"The times in {days.column} span {years:.0f} years, so some are wrong: counts, not rates."
     else:
         text = (
             f"{duration(days.span_s)} from first to last hold no whole day in {days.timezone}: "

@@ -41,6 +41,8 @@ class ThresholdChoice:
         One row of by columns per group.
     unit : str
         What a unit is.
+    weight, probability : str or None
+        The columns of what a unit counts for, and of how probable its label was.
     rule : Rule
         What was asked for.
     decisions : tuple of Decision
@@ -49,9 +51,10 @@ class ThresholdChoice:
         What was chosen on and verified on.
     earlier, earlier_current : pandas.DataFrame
         Numbers of the part chosen on, at the threshold chosen and at the one in force; columns as in
-        ``ThresholdSweep.frame``, then ``n_unlabelled_below`` (unverified and silent), missing where there
-        is no threshold. With groups, the first row is all
-        groups together, each at its own threshold (at the one in force where it has none).
+        ``ThresholdSweep.frame``, then ``n_unlabelled_below`` (unverified and silent) and
+        ``n_labelled_fired`` (labelled units that fire, not weighted), missing where there is no threshold.
+        With groups, the first row is all groups together, each at its own threshold (at the one in force
+        where it has none).
     later, later_current : pandas.DataFrame
         The same of the part verified on, with ``n_days`` and ``n_days_over`` where there is a budget; no
         column where there is no such part.
@@ -65,6 +68,8 @@ class ThresholdChoice:
     by: tuple[str, ...]
     keys: pd.DataFrame
     unit: str
+    weight: str | None
+    probability: str | None
     rule: Rule
     decisions: tuple[Decision, ...]
     periods: Periods
@@ -147,7 +152,8 @@ class ThresholdChoice:
 
         Columns ``what, current, chosen, change``, per whole local day, or counts where there is none;
         ``attrs["per"]`` says which. Empty without ``current`` or without a threshold. True and false
-        alarms are among labelled units only.
+        alarms are among labelled units only; with probabilities they are the shares of the alerts that
+        precision says.
         """
         per_day = "fired_per_day" in self.earlier
         names = PER_DAY if per_day else ("n_fired", "tp", "fp")
@@ -236,6 +242,16 @@ def _flat(decision: Decision) -> dict[str, object]:
 
 def _number(value: float | None) -> float:
     return np.nan if value is None else value
+
+
+COLUMNS: Final = frozenset(
+    {
+        *_flat(Decision(status="none", threshold=None)),
+        *(*RATES, "evidence", *(f"later_{name}" for name in RATES)),
+        *(*PER_DAY, *(f"{name}_now" for name in PER_DAY), *DRIFT),
+    }
+)
+"""The columns of ``thresholds`` besides those of the groups."""
 
 
 def _fields(decision: Decision) -> Mapping[str, object]:

@@ -14,12 +14,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from secnb.analysis.cells import Cell, busiest_days, cells_of
-from secnb.analysis.choices import ThresholdChoice
-from secnb.analysis.columns import read_groups
+from secnb.analysis.choices import COLUMNS, ThresholdChoice
+from secnb.analysis.columns import read_by, read_groups, read_scores
 from secnb.analysis.counting import FEW_LABELS
 from secnb.analysis.deciding import Decision, decide, inherit
 from secnb.analysis.firing import fires
-from secnb.analysis.lasting import drifts, read_periods, readings, total_readings
+from secnb.analysis.lasting import drifts, read_periods, readings, score_distances, total_readings
 from secnb.analysis.rules import Rule
 from secnb.analysis.sweeps import ThresholdSweep, count
 from secnb.analysis.units import Units
@@ -33,19 +33,28 @@ def choose(
 ) -> ThresholdChoice:
     """Return the threshold that a rule asks for; see ``ThresholdSweep.choose``."""
     share = _read_share(verify_on)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise BadInputError(f"seed is {seed!r}. Allowed: a whole number, 0 or more.")
+    read_by(sweep.by, taken=COLUMNS)
     currents = _read_current(current, sweep.units.keys, sweep.by)
     if sweep.units.grid is not None:
         known = currents[~np.isnan(currents)]
         sweep = count(replace(sweep.units, grid=np.union1d(sweep.units.grid, known)))
     periods, is_early = read_periods(sweep.units, share)
-    early = sweep if is_early is None else sweep.part(is_early)
-    late = None if is_early is None else sweep.part(~is_early)
-    whole = early if not sweep.by else count(_regroup(early.units, 0)[0])
+    parts = [sweep.units]
+    if is_early is not None:
+        narrow = sweep.units.narrow()
+        parts = [narrow.part(is_early), narrow.part(~is_early)]
     now = _common(currents)
-    decisions = [decide(next(cells_of(whole, rule)), rule, current=now, seed=seed)]
+    early, late = _counted([_regroup(part, 0)[0] for part in parts] if sweep.by else parts, sweep)
+    decisions = [decide(next(cells_of(early, rule)), rule, current=now, seed=seed)]
+    distances = score_distances(early, late)
     if sweep.by:
+        # The whole is done with, and never held beside the groups.
+        del early, late
+        early, late = _counted(parts, sweep)
         decisions += _decide_groups(early, rule, decisions[0], currents, now, seed=seed)
-    late_whole = None if late is None else late if not sweep.by else count(_regroup(late.units, 0)[0])
+        distances += score_distances(early, late)
     chosen = _numbers([decision.threshold for decision in decisions])
     in_force = _numbers([decision.current for decision in decisions])
 
@@ -61,12 +70,13 @@ def choose(
 
     earlier, later = read(early, chosen), read(late, chosen)
     is_known = not np.isnan(in_force).all()
-    parts = [(whole, late_whole), (early, late)] if sweep.by else [(whole, late_whole)]
     return ThresholdChoice(
         score=sweep.score,
         by=sweep.by,
         keys=sweep.units.keys.reset_index(drop=True),
         unit=sweep.units.unit,
+        weight=sweep.units.weight,
+        probability=sweep.units.probability,
         rule=rule,
         decisions=tuple(decisions),
         periods=periods,
@@ -74,9 +84,15 @@ def choose(
         earlier_current=read(early, in_force) if is_known else earlier.iloc[:0].reindex(earlier.index),
         later=later if late is None else later.join(_days_over(late, rule, chosen)),
         later_current=read(late, in_force) if is_known else later.iloc[:0].reindex(later.index),
-        drift=drifts(parts, earlier, later),
+        drift=drifts(distances, earlier, later),
         caption=tuple(early.caption),
     )
+
+
+def _counted(parts: list[Units], sweep: ThresholdSweep) -> tuple[ThresholdSweep, ThresholdSweep | None]:
+    """Return the sweeps of the earlier part, which may be all, and of the later one, if there is any."""
+    early = sweep if parts[0] is sweep.units else count(parts[0])
+    return early, count(parts[1]) if len(parts) > 1 else None
 
 
 def _decide_groups(
@@ -170,20 +186,33 @@ def _read_current(current: Current, keys: pd.DataFrame, by: tuple[str, ...]) -> 
     if current is None:
         return np.full(len(keys), np.nan)
     if isinstance(current, pd.Series):
-        if not by or list(current.index.names) != list(by):
-            raise BadInputError(
-                f"current is a Series indexed by {list(current.index.names)}. Allowed: a number, or with by= "
-                f"a Series indexed by the keys, {list(by)}.",
-                hint="frame.set_index(by)['threshold']",
-            )
-        if not current.index.is_unique:
-            raise BadInputError("current has a key twice; one threshold is in force in each group.")
-        index = pd.MultiIndex.from_frame(keys) if len(by) > 1 else pd.Index(keys[by[0]])
-        return np.asarray(pd.to_numeric(current).reindex(index), dtype=np.float64)
+        return _read_currents(current, keys, by)
     is_number = isinstance(current, int | float | np.number) and not isinstance(current, bool)
     if not is_number or np.isnan(current):
         raise BadInputError(f"current is {current!r}. Allowed: a number, or with by= a Series of numbers.")
     return np.full(len(keys), float(current))
+
+
+def _read_currents(current: pd.Series, keys: pd.DataFrame, by: tuple[str, ...]) -> NDArray[np.float64]:
+    """Return the thresholds of a Series, in the order of the groups; NaN for those that it does not have."""
+    if not by or list(current.index.names) != list(by):
+        allowed = f"a Series indexed by {', '.join(map(repr, by))}" if by else "a number, since by= is empty"
+        raise BadInputError(
+            f"current is a Series indexed by {list(current.index.names)}. Allowed: {allowed}.",
+            hint="frame.set_index(by)['threshold']" if by else None,
+        )
+    if not current.index.is_unique:
+        raise BadInputError("current has a key twice; one threshold is in force in each group.")
+    thresholds = read_scores(current.rename("current"))
+    index = pd.MultiIndex.from_frame(keys) if len(by) > 1 else pd.Index(keys[by[0]])
+    rows = current.index.get_indexer(index)
+    if len(current) and len(keys) and (rows < 0).all():
+        raise BadInputError(
+            f"current has none of the groups: its keys are {current.index[:3].tolist()}, "
+            f"those of the groups {index[:3].tolist()}.",
+            hint="give the keys the dtype that the columns have",
+        )
+    return np.where(rows < 0, np.nan, thresholds[rows]) if len(thresholds) else np.full(len(keys), np.nan)
 
 
 def _common(currents: NDArray[np.float64]) -> float | None:

@@ -18,13 +18,18 @@ Counts = NDArray[Any]
 TRUE, FALSE, UNLABELLED = 0, 1, 2
 """Codes of what is known of a unit, in the order in which counts are stored."""
 
-_LARGEST_EXACT = 2**53
+LARGEST_EXACT = 2**53
+"""Up to there, floats tell all whole numbers apart."""
+
+_LEAST_CHANCE = 1e-9
 _MOST_CELLS = 2**20
 _TRUTH_KINDS = frozenset({"boolean", "integer", "floating", "mixed-integer-float"})
 
 
 def read_column(frame: pd.DataFrame, name: str) -> pd.Series:
     """One column by its name; unknown names and names that stand twice are errors."""
+    if not isinstance(frame, pd.DataFrame):
+        raise BadInputError(f"A pandas DataFrame is needed, not {type(frame).__name__}.")
     if name not in frame.columns:
         raise UnknownColumnError("column", name, frame.columns)
     found = frame[name]
@@ -44,27 +49,27 @@ def read_scores(column: pd.Series) -> NDArray[np.float64]:
 
 
 def read_weights(column: pd.Series) -> NDArray[np.float64]:
-    """Weights as float64; missing, negative and infinite ones are errors."""
+    """Weights as float64; missing, negative and infinite ones are errors, and those beyond 2**53."""
     weights = _numbers(column, "be a weight", hint="weights are numbers such as 1 and 2.5")
-    wrong = ~((weights >= 0) & np.isfinite(weights))
+    wrong = ~((weights >= 0) & (weights <= LARGEST_EXACT))
     if wrong.any():
         raise BadInputError(
             f"Column {column.name!r} cannot be a weight: {int(wrong.sum())} of {len(weights)} values are "
-            f"not allowed. Values seen: {_seen(column[wrong])}. Allowed: finite, 0 or more.",
+            f"not allowed. Values seen: {_seen(column[wrong])}. Allowed: 0 to 2**53.",
             hint=f"a row without a weight counts once: frame[{column.name!r}].fillna(1)",
         )
     return weights
 
 
 def read_probability(column: pd.Series, *, needed: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Probabilities as float64 with NaN where missing; where needed, they lie above 0 and up to 1."""
+    """Probabilities as float64 with NaN where missing; where needed, they lie between 1e-9 and 1."""
     chances = _numbers(column, "be a probability", hint="it is the probability that a row was labelled")
-    wrong = needed & ~(np.isnan(chances) | ((chances > 0) & (chances <= 1)))
+    wrong = needed & ~(np.isnan(chances) | ((chances >= _LEAST_CHANCE) & (chances <= 1)))
     if wrong.any():
         raise BadInputError(
             f"Column {column.name!r} cannot be a probability: {int(wrong.sum())} of {int(needed.sum())} "
             f"labelled rows have others. Values seen: {_seen(column[wrong])}. "
-            "Allowed: above 0, up to 1, and missing for labels that were not drawn.",
+            "Allowed: 1e-9 to 1, and missing for labels that were not drawn.",
             hint="a row that was labelled had some probability of it; percentages are divided by 100",
         )
     return chances
@@ -88,7 +93,7 @@ def _numbers(column: pd.Series, what: str, *, hint: str) -> NDArray[np.float64]:
 def _refuse_collapsing(column: pd.Series) -> None:
     """Thresholds are float64, where neighbours beyond 2**53 would silently become one threshold."""
     known = column.dropna()
-    if len(known) and (known.min() < -_LARGEST_EXACT or known.max() > _LARGEST_EXACT):
+    if len(known) and (known.min() < -LARGEST_EXACT or known.max() > LARGEST_EXACT):
         raise BadInputError(
             f"Column {column.name!r} cannot be a score: it holds integers from {known.min()} to "
             f"{known.max()}. Allowed: -2**53 to 2**53, which floats tell apart.",
@@ -101,6 +106,8 @@ def read_truth(column: pd.Series) -> NDArray[np.int8]:
     if column.dtype == np.bool_:
         # Most large columns are of this kind; true is 0 and false is 1.
         return (~column.to_numpy()).view(np.int8)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(object)
     missing = column.isna().to_numpy()
     codes = np.full(len(column), UNLABELLED, dtype=np.int8)
     known = column[~missing]
@@ -134,9 +141,14 @@ def _seen(column: pd.Series) -> str:
     return ", ".join(shown[:5]) + (", …" if len(shown) > 5 else "") if shown else "none"
 
 
-def read_by(by: str | Sequence[str], *, taken: frozenset[str]) -> tuple[str, ...]:
+def read_by(by: str | Sequence[str] | None, *, taken: frozenset[str]) -> tuple[str, ...]:
     """Return the names of the group columns, once each and none of them a column of the result."""
-    names = (by,) if isinstance(by, str) else tuple(by)
+    names: tuple[str, ...] = ()
+    if isinstance(by, Sequence | pd.Index | np.ndarray) and not isinstance(by, str):
+        names = tuple(by)
+    elif by is not None:
+        # A name need not be text.
+        names = (by,)
     if len(set(names)) < len(names):
         raise BadInputError(f"by= names a column twice: {', '.join(map(repr, names))}.")
     clash = [name for name in names if name in taken]

@@ -14,6 +14,7 @@ from secnb import schema
 from secnb.analysis.captions import few_labels_sentence
 from secnb.analysis.columns import read_by, read_groups
 from secnb.analysis.evidence import check_zones
+from secnb.analysis.localdays import read_zone
 from secnb.analysis.misses import Misses, read_misses
 from secnb.analysis.sweeps import PER_DAY, count, read_thresholds
 from secnb.analysis.sweeps import ThresholdSweep as ThresholdSweep
@@ -67,9 +68,9 @@ def sweep(
         Column whose values tell which rows come together, such as an episode: intervals then rest on
         clusters. Rows without one stand alone. None: rows are independent.
     weight : str, optional
-        Column of what a row counts for, 0 or more. Sums of whole weights are exact integers.
+        Column of what a row counts for, 0 to 2**53. Sums of whole weights up to there are exact integers.
     probability : str, optional
-        Column of the probability that a row was labelled, above 0 and up to 1. Labels, and rows that are
+        Column of the probability that a row was labelled, 1e-9 to 1. Labels, and rows that are
         missed, count one over it, so that tp, fp, fn and tn estimate what all rows hold; ``n_fired`` and
         ``n_unlabelled`` stay counts. A label without a probability stands for itself only.
     missed : str, optional
@@ -96,8 +97,8 @@ def sweep(
         The frame has no such column.
     BadInputError
         The score is not numeric, or an integer beyond 2**53, which float64 would merge with its
-        neighbour; the truth holds other values; a weight is missing, negative or infinite; a probability
-        does not lie above 0 and up to 1; ``n_missed`` does not fit the groups; a threshold is NaN; a
+        neighbour; the truth holds other values; a weight is missing, negative or beyond 2**53; a probability
+        does not lie between 1e-9 and 1; ``n_missed`` does not fit the groups; a threshold is NaN; a
         column stands twice; a group column is called like a column of the result; the time zone does not
         exist.
 
@@ -124,6 +125,7 @@ def sweep(
     if not isinstance(frame, pd.DataFrame):
         raise BadInputError(f"sweep needs a pandas DataFrame, not {type(frame).__name__}.")
     check_zones(recorded_from, shown_from)
+    read_zone(frame.attrs.get("timezone") or "UTC")
     names = read_by(by, taken=_TAKEN)
     groups, keys = read_groups(frame, names)
     missed_objects, keys = read_misses(n_missed, keys)

@@ -19,7 +19,7 @@ from secnb.analysis.firmness import (
     resampled_thresholds,
     thin_out,
 )
-from secnb.analysis.guarantees import days_needed, lowest_within_budget
+from secnb.analysis.guarantees import allowed_days, days_needed, lowest_within_budget
 from secnb.analysis.proving import Guarantee, guarantee_of, guarantee_of_nothing
 from secnb.analysis.rules import Rule
 
@@ -100,9 +100,12 @@ def inherit(parent: Decision, *, n_labelled: int, fewest: int) -> Decision:
 def _decide(cell: Cell, rule: Rule, *, current: float | None, seed: int) -> Decision:
     bound = -np.inf
     if cell.busiest is not None:
+        if allowed_days(len(cell.busiest), within=rule.days_within) < 0:
+            return Decision(status="none", threshold=None, reason=_too_few_days(len(cell.busiest), rule))
         bound = lowest_within_budget(cell.busiest, within=rule.days_within)
         if bound == np.inf:
-            return Decision(status="none", threshold=None, reason=_too_few_days(len(cell.busiest), rule))
+            reason = "even at inf more alerts fire than the budget allows, since scores are infinite"
+            return Decision(status="none", threshold=None, reason=reason)
     if rule.needs_labels and not cell.n_labelled + cell.n_missed_rows:
         guarantee = guarantee_of_nothing(rule)
         return Decision(status="none", threshold=None, reason="nothing is labelled", guarantee=guarantee)
@@ -116,6 +119,8 @@ def _decide(cell: Cell, rule: Rule, *, current: float | None, seed: int) -> Deci
     value[:first] = np.nan
     if np.isnan(value).all():
         reason = _unreachable(cell, thresholds, first, rule)
+        if bound > -np.inf:
+            reason += f" (with at most {rule.alerts_per_day_at_most:g} per day)"
         return Decision(status="none", threshold=None, reason=reason, guarantee=guarantee)
     nearly = rule.nearly(float(np.nanmax(value)))
     good = np.flatnonzero(value >= nearly)
@@ -192,7 +197,9 @@ def _too_few_days(n_days: int, rule: Rule) -> str:
 def _unreachable(cell: Cell, thresholds: NDArray[np.float64], first: int, rule: Rule) -> str:
     """Say which floor cannot be kept, and what comes nearest."""
     if first == len(thresholds):
-        return "nothing is known of the thresholds that could be chosen"
+        is_known = first > np.searchsorted(thresholds, cell.known_from, side="left")
+        what = "no threshold with that precision keeps the budget"
+        return what if is_known else "nothing is known of the thresholds that could be chosen"
     floors = []
     for name, floor in (("precision", rule.precision_at_least), ("recall", rule.recall_at_least)):
         if floor is not None:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from secnb.analysis.captions import count, duration, few_labels_sentence, thin
+from secnb.analysis.captions import amount, count, few_labels_sentence, rate, thin
 from secnb.analysis.corrected import corrected_rates
 from secnb.analysis.counting import FEW_LABELS
 from secnb.analysis.deciding import Decision
-from secnb.analysis.evidence import possible_recall
+from secnb.analysis.evidence import possible_precision, possible_recall
 from secnb.analysis.rules import Outcomes, Rule
+from secnb.analysis.verifying import drifted, verified
 
 if TYPE_CHECKING:
     from secnb.analysis.choices import ThresholdChoice
@@ -49,7 +50,7 @@ def reasons(choice: ThresholdChoice) -> list[str]:
     if guarantee is not None and guarantee.sentence != choice.whole.reason:
         about = "with one threshold for all, " if choice.by else ""
         sentences.append(sentence_of(about + guarantee.sentence))
-    return [*sentences, *_firmness(choice), *_verified(choice), *_drifted(choice)]
+    return [*sentences, *_firmness(choice), *verified(choice), *drifted(choice)]
 
 
 def headline(choice: ThresholdChoice) -> str:
@@ -67,7 +68,7 @@ def headline(choice: ThresholdChoice) -> str:
         )
         if statuses[status]
     ]
-    groups = f"{count(len(choice.decisions) - 1, 'group')} by {', '.join(choice.by)}"
+    groups = f"{count(len(choice.decisions) - 1, 'group')} by {', '.join(map(str, choice.by))}"
     one = _advice(choice.whole, choice.score)
     return f"{groups}: {', '.join(parts) or 'none'}; with one threshold for all: {one}"
 
@@ -95,14 +96,10 @@ def _outcome(choice: ThresholdChoice) -> list[str]:
         where = "All groups together, each at its own threshold"
         if any(decision.threshold is None for decision in choice.decisions[1:]):
             where += " (at the one in force where it has none)"
-    fired, tp, labelled = numbers["n_fired"], numbers["tp"], numbers["tp"] + numbers["fp"]
-    of = "of them" if labelled == fired else f"of the {_n(labelled)} labelled among them"
-    sentences = [
-        f"{where}: {_n(fired)} units fire, {_n(tp)} {of} true: {rate(numbers, 'precision')}. "
-        f"{_n(tp)} of {_n(tp + numbers['fn'])} known to be true fire: {rate(numbers, 'recall')}. "
-        "In brackets: 95 % intervals."
-    ]
-    if numbers["evidence"] == "corrected":
+    sentences = [f"{where}: {_alerts(choice, numbers)}"]
+    if not pd.isna(numbers["precision"]):
+        sentences[0] += " In brackets: 95 % intervals."
+    if choice.probability is not None:
         sentences.append("These numbers are corrected for how probable each label was.")
     else:
         sentences += _unverified(numbers)
@@ -111,17 +108,33 @@ def _outcome(choice: ThresholdChoice) -> list[str]:
     return sentences
 
 
+def _alerts(choice: ThresholdChoice, numbers: pd.Series) -> str:
+    """Say what fires and what of it is true, in units, or in what the labels stand for."""
+    fired, tp, labelled = numbers["n_fired"], numbers["tp"], numbers["tp"] + numbers["fp"]
+    precision, recall = rate(numbers, "precision"), rate(numbers, "recall")
+    text = f"{amount(fired)} units fire"
+    if choice.weight is not None:
+        text += f", each counted {choice.weight} times"
+    if choice.weight is not None or choice.probability is not None:
+        labels = count(int(numbers["n_labelled_fired"]), "label")
+        return f"{text}; from {labels} among them, weighted: {precision}. {sentence_of(recall)}"
+    of = "of them" if labelled == fired else f"of the {amount(labelled)} labelled among them"
+    reached = f"{amount(tp)} of {amount(tp + numbers['fn'])}"
+    return f"{text}, {amount(tp)} {of} true: {precision}. {reached} known to be true fire: {recall}."
+
+
 def _unverified(numbers: pd.Series) -> list[str]:
-    """Say what recall may be where not all was verified, and nothing says how that was picked."""
+    """Say what the rates may be where not all was verified, and nothing says how that was picked."""
     above, below = numbers["n_unlabelled"], numbers["n_unlabelled_below"]
     if not above + below:
         return []
     tp, fn = numbers["tp"], numbers["fn"]
-    low, high = possible_recall(*(np.array([float(part)]) for part in (tp, tp + fn, above, below)))
-    text = (
-        f"Nobody verified {_n(above)} of those that fire and {_n(below)} of those below: whatever they are, "
-    )
-    text += f"recall lies between {low[0]:.3g} and {high[0]:.3g}"
+    counts = (tp, numbers["n_fired"], tp + fn, above, below)
+    true, fired, known, unknown, rest = (np.array([float(part)]) for part in counts)
+    precision, recall = possible_precision(true, fired, unknown), possible_recall(true, known, unknown, rest)
+    text = f"Nobody verified {amount(above)} of those that fire and {amount(below)} of those below: "
+    text += f"whatever they are, precision lies between {precision[0][0]:.3g} and {precision[1][0]:.3g}, "
+    text += f"recall lies between {recall[0][0]:.3g} and {recall[1][0]:.3g}"
     silent = {"fn": fn - numbers["n_missed"], "tn": numbers["tn"]}
     n_silent = silent["fn"] + silent["tn"] + below
     rates = corrected_rates(n_fired=numbers["n_fired"], n_silent=n_silent, tp=tp, fp=numbers["fp"], **silent)
@@ -157,7 +170,13 @@ def _change(choice: ThresholdChoice) -> list[str]:
         f"{row.chosen:.3g} {row.what} instead of {row.current:.3g}" for row in changes.itertuples(index=False)
     ]
     start = "Per day" if changes.attrs["per"] == "day" else "In all"
-    return [f"{start}: {', '.join(parts)} (true and false among labelled units)."]
+    return [f"{start}: {', '.join(parts)} ({labels_note(choice)})."]
+
+
+def labels_note(choice: ThresholdChoice) -> str:
+    """Say what true and false alarms are counted among."""
+    estimated = choice.probability is not None
+    return "true and false estimated from labels" if estimated else "true and false among labelled units"
 
 
 def _firmness(choice: ThresholdChoice) -> list[str]:
@@ -179,62 +198,6 @@ def _firmness(choice: ThresholdChoice) -> list[str]:
     return [sentence_of(text)]
 
 
-def _verified(choice: ThresholdChoice) -> list[str]:
-    """Say on which period it was verified, and what came of it."""
-    periods = choice.periods
-    if periods.verified_from is None:
-        return [f"Not verified on later units: {periods.why_not}."]
-    spans = [
-        _span(periods.chosen_from, periods.chosen_until),
-        _span(periods.verified_from, periods.verified_until),
-    ]
-    sentences = [f"Chosen on {spans[0]} alone, verified on the later {spans[1]}."]
-    later = choice.later.iloc[0]
-    if pd.isna(later.get("n_fired")):
-        return sentences
-    labelled = f"{_n(later['tp'] + later['fp'])} labelled that fire"
-    sentences.append(f"There: {rate(later, 'precision')}, {rate(later, 'recall')}, from {labelled}.")
-    floors = {"precision": choice.rule.precision_at_least, "recall": choice.rule.recall_at_least}
-    sentences += [
-        sentence_of(_kept(later, name, floor)) for name, floor in floors.items() if floor is not None
-    ]
-    if not pd.isna(later.get("n_days_over")):
-        days = count(int(later["n_days"]), "whole day")
-        sentences.append(f"There {_n(later['n_days_over'])} of {days} exceeded the budget.")
-    return sentences
-
-
-def _kept(later: pd.Series, name: str, floor: float) -> str:
-    """Say whether a floor was kept on later units."""
-    value, high = later[name], later[f"{name}_high"]
-    if pd.isna(value):
-        return f"the floor of {name}, {floor:g}, could not be verified there: nothing labelled tells"
-    if value >= floor:
-        return f"the floor of {name}, {floor:g}, is kept there"
-    if high < floor:
-        return f"the floor of {name}, {floor:g}, is broken there, by more than chance explains: choose again"
-    return f"{name} falls short of its floor, {floor:g}, there, by no more than chance explains"
-
-
-def _drifted(choice: ThresholdChoice) -> list[str]:
-    """Say whether scores or their precision changed between the two parts."""
-    drift = choice.drift.iloc[0]
-    sentences = []
-    if drift["score_distance"] > drift["score_distance_limit"]:
-        sentences.append(
-            f"The scores drift: their distributions are {drift['score_distance']:.2g} apart, where chance "
-            f"explains {drift['score_distance_limit']:.2g}."
-        )
-    if drift["precision_change_low"] > 0 or drift["precision_change_high"] < 0:
-        sentences.append(
-            f"Precision drifts: it changed by {drift['precision_change']:+.2g} "
-            f"({drift['precision_change_low']:+.2g} to {drift['precision_change_high']:+.2g})."
-        )
-    if not sentences and not np.isnan(drift["score_distance"]):
-        sentences.append("No drift of scores or precision beyond chance.")
-    return sentences
-
-
 def _groups(choice: ThresholdChoice) -> list[str]:
     """One sentence per group, up to a number that is still read."""
     sentences = []
@@ -250,28 +213,6 @@ def _groups(choice: ThresholdChoice) -> list[str]:
         sentences.append(f"{'; '.join(parts)}.")
     more = len(choice.decisions) - 1 - _MOST_GROUPS
     return [*sentences, f"{count(more, 'more group')}: see .thresholds."] if more > 0 else sentences
-
-
-def rate(numbers: pd.Series, name: str) -> str:
-    """Write a rate with its interval, or what is possible where there is no point."""
-    value, low, high = numbers[name], numbers[f"{name}_low"], numbers[f"{name}_high"]
-    if pd.isna(value):
-        return f"{name} unknown" + ("" if pd.isna(low) else f", between {low:.3g} and {high:.3g}")
-    return f"{name} {value:.3g} ({low:.3g} to {high:.3g})"
-
-
-def _span(start: pd.Timestamp | None, stop: pd.Timestamp | None) -> str:
-    if start is None or stop is None:
-        return "nothing"
-    seconds = (stop - start).total_seconds()
-    days = seconds / 86_400
-    length = f"{days:.1f} days" if days >= 2 else duration(seconds)
-    return f"{length} ({start:%Y-%m-%d} to {stop:%Y-%m-%d})"
-
-
-def _n(value: float) -> str:
-    """Write a count; weighted ones have fractions."""
-    return thin(round(value)) if value >= 100 or float(value).is_integer() else f"{value:.1f}"
 
 
 def _t(threshold: float | None) -> str:

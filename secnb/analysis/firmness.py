@@ -35,13 +35,12 @@ def best_position(
     """
     top = np.nanmax(value, axis=-1, keepdims=True)
     is_best = value >= top - _TIE * np.maximum(np.abs(top), 1.0)
-    if current is None:
-        rank = np.arange(len(thresholds), dtype=np.float64)
-    else:
+    rank = np.arange(len(thresholds), dtype=np.float64)
+    if current == -np.inf:
+        rank = rank[::-1]
+    elif current is not None and current < np.inf:
         # Of two that are equally far the higher one comes later in the order, and wins.
-        order = np.argsort(-np.abs(thresholds - current), kind="stable")
-        rank = np.empty(len(thresholds))
-        rank[order] = np.arange(len(thresholds))
+        rank[np.argsort(-np.abs(thresholds - current), kind="stable")] = np.arange(len(thresholds))
     return np.asarray(np.argmax(np.where(is_best, rank, -1.0), axis=-1), dtype=np.int64)
 
 

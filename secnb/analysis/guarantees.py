@@ -47,11 +47,12 @@ class PrecisionTests:
 
 
 def fixed_grid(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return thresholds that do not depend on labels: a hundred steps up to 1, or the next power of ten."""
+    """Return thresholds that do not depend on labels: a hundred steps up to 1, or another power of ten."""
     finite = scores[np.isfinite(scores)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    largest = max(-low, high, 1.0)
-    scale = 10.0 ** math.ceil(math.log10(largest))
+    largest = max(-low, high) or 1.0
+    # Kept where a hundredth of it is a float, and a hundred times as well.
+    scale = 10.0 ** min(max(math.ceil(math.log10(largest)), -300), 300)
     steps = np.arange(-_STEPS if low < 0 else 0, _STEPS + 1)
     # Divided at the end, so that 0.29 is the float that everybody writes.
     return steps * scale / _STEPS if scale > _STEPS else steps / (_STEPS / scale)
@@ -163,23 +164,44 @@ def labels_needed(n_false: int, *, target: float, risk: float) -> int:
     return high
 
 
-def labels_like(n: NDArray[np.int64], k: NDArray[np.int64], *, target: float, risk: float) -> int | None:
-    """Return about how many labels like those seen prove the first threshold; None beyond a million.
+def labels_like(
+    n: NDArray[np.int64],
+    k: NDArray[np.int64],
+    *,
+    target: float,
+    risk: float,
+    recall: float = 0.0,
+    fewest: int = 1,
+) -> int | None:
+    """Return about how many labels like those seen prove a threshold; None beyond a million.
 
-    Where none is labelled yet, as many as allow one false alarm.
+    At least as many as allow one false alarm, and where none is labelled yet, just these.
+
+    Parameters
+    ----------
+    n, k : ndarray of int64, shape (n_thresholds,)
+        Labelled units at or above each threshold, and those of them that are true.
+    target, risk : float
+        As for ``prove_precision``.
+    recall : float
+        The share of true units that have to reach a threshold, to make it worth proving.
+    fewest : int
+        No smaller number is tried.
     """
+    one_false = labels_needed(1, target=target, risk=risk / 2)
     if not len(n) or n[0] == 0:
-        return labels_needed(1, target=target, risk=risk / 2)
-    factor = 1.0
+        return one_false
+    is_useful = k >= recall * k[0]
+    factor = max(one_false, fewest) / int(n[0])
     while factor * n[0] <= _MOST_LABELS:
-        if walk_down(n * factor, k * factor, target=target, risk=risk).any():
+        if (is_useful & walk_down(n * factor, k * factor, target=target, risk=risk)).any():
             return math.ceil(factor * int(n[0]))
         factor *= 1.05
     return None
 
 
 def _more_labels(n: NDArray[np.int64], k: NDArray[np.int64], *, target: float, risk: float) -> int | None:
-    needed = labels_like(n, k, target=target, risk=risk)
+    needed = labels_like(n, k, target=target, risk=risk, fewest=int(n[0]) if len(n) else 1)
     return None if needed is None else max(needed - (int(n[0]) if len(n) else 0), 1)
 
 

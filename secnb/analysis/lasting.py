@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from secnb.analysis.columns import Counts
 from secnb.analysis.firing import fires, lowest_firing
 from secnb.analysis.packing import blocks
 from secnb.analysis.rates import unlabelled_by_group
@@ -61,6 +62,9 @@ def read_periods(units: Units, share: float | None) -> tuple[Periods, NDArray[np
     first, last = times.min(), times.max()
     if share is None:
         return Periods(chosen_from=first, chosen_until=last, why_not="no later part was asked for"), None
+    if units.days is not None and not units.days.is_credible:
+        why = "the times lie more than ten years apart, so that some must be wrong"
+        return Periods(chosen_from=first, chosen_until=last, why_not=why), None
     begins = times
     if units.clusters is not None:
         begins = times.groupby(units.clusters).transform("min")
@@ -81,7 +85,9 @@ def read_periods(units: Units, share: float | None) -> tuple[Periods, NDArray[np
 def readings(sweep: ThresholdSweep, thresholds: NDArray[np.float64]) -> pd.DataFrame:
     """Return the numbers of every group at its own threshold; all missing where that is NaN.
 
-    Columns as in ``ThresholdSweep.frame``, and ``n_unlabelled_below``: unverified and silent.
+    Columns as in ``ThresholdSweep.frame``, then ``n_unlabelled_below``, unverified and silent, and
+    ``n_labelled_fired``, labelled and firing, both in units. With probabilities, true and false alarms
+    per day are the shares of the alerts that precision says.
     """
     given = ~np.isnan(thresholds)
     at = np.where(given, thresholds, np.inf)
@@ -93,8 +99,25 @@ def readings(sweep: ThresholdSweep, thresholds: NDArray[np.float64]) -> pd.DataF
         dtype=np.int64,
     )
     table = sweep._table(np.arange(sweep.n_groups), rows, at).drop(columns=list(sweep.by))
-    table["n_unlabelled_below"] = unlabelled_by_group(sweep.units) - table["n_unlabelled"]
+    table = _complete(sweep.units, table, at)
     return table if given.all() else table.where(pd.Series(given))
+
+
+def _complete(units: Units, table: pd.DataFrame, thresholds: NDArray[np.float64]) -> pd.DataFrame:
+    """Add the columns of ``readings`` to those of a sweep, one row per group."""
+    table["n_unlabelled_below"] = unlabelled_by_group(units) - table["n_unlabelled"]
+    if units.factors is None:
+        table["n_labelled_fired"] = table["tp"] + table["fp"]
+    else:
+        rows = np.flatnonzero(units.is_labelled)
+        groups = units.groups[rows]
+        fired = groups[fires(units.scores[rows], thresholds[groups])]
+        table["n_labelled_fired"] = np.bincount(fired, minlength=len(table))
+    if units.probability is not None and "fired_per_day" in table:
+        # What few labels stand for may be more than there is; their share of the alerts is not.
+        table["true_per_day"] = table["fired_per_day"] * table["precision"]
+        table["false_per_day"] = table["fired_per_day"] * (1 - table["precision"])
+    return table
 
 
 def total_readings(sweep: ThresholdSweep, thresholds: NDArray[np.float64]) -> pd.DataFrame:
@@ -108,9 +131,11 @@ def total_readings(sweep: ThresholdSweep, thresholds: NDArray[np.float64]) -> pd
         # NaN stays, since it is no unit.
         given = units.scores[rows]
         scores[rows] = np.where(np.isnan(given), np.nan, fires(given, thresholds[units.groups[rows]]))
+    frame = units.frame.copy(deep=False)
+    frame[units.score] = scores
     together = replace(
         units,
-        frame=units.frame.assign(**{units.score: scores}),
+        frame=frame,
         by=(),
         keys=pd.DataFrame(index=pd.RangeIndex(1)),
         groups=np.broadcast_to(np.zeros(1, dtype=np.int32), len(units.groups)),
@@ -120,24 +145,22 @@ def total_readings(sweep: ThresholdSweep, thresholds: NDArray[np.float64]) -> pd
         grid=np.ones(1),
     )
     table = count(together).at(1.0).assign(threshold=np.nan)
-    table["n_unlabelled_below"] = unlabelled_by_group(together) - table["n_unlabelled"]
+    table = _complete(together, table, np.ones(1))
     return table if not np.isnan(thresholds).any() else table.where(pd.Series([False]))
 
 
 def drifts(
-    parts: Sequence[tuple[ThresholdSweep, ThresholdSweep | None]], earlier: pd.DataFrame, later: pd.DataFrame
+    distances: Sequence[tuple[float, float]], earlier: pd.DataFrame, later: pd.DataFrame
 ) -> pd.DataFrame:
     """Return how far the scores of both parts lie apart, and how the precision changed.
 
-    The distance is Kolmogorov and Smirnov's, between 0 and 1, and its limit what chance explains at the level
-    of 5 %. The interval of the change is made from those of both precisions.
+    The interval of the change is made from those of both precisions.
 
     References
     ----------
     Newcombe, R. G. (1998). Interval estimation for the difference between independent proportions.
     Statistics in Medicine 17, 873-890, method 10.
     """
-    distances = [found for early, late in parts for found in _distances(early, late)]
     table = pd.DataFrame(distances, columns=list(DRIFT[:2]), dtype=np.float64)
     if "precision" not in later:
         return table.assign(**dict.fromkeys(DRIFT[2:], np.nan))
@@ -150,8 +173,12 @@ def drifts(
     return table.assign(**dict(zip(DRIFT[2:], (change, low, high), strict=True)))
 
 
-def _distances(early: ThresholdSweep, late: ThresholdSweep | None) -> list[tuple[float, float]]:
-    """Return the greatest distance between the score distributions of every group, and its limit."""
+def score_distances(early: ThresholdSweep, late: ThresholdSweep | None) -> list[tuple[float, float]]:
+    """Return the greatest distance between the score distributions of every group, and its limit.
+
+    The distance is Kolmogorov and Smirnov's, between 0 and 1, and its limit what chance explains at the level
+    of 5 %.
+    """
     if late is None:
         return [(np.nan, np.nan)] * early.n_groups
     sizes = [_n_independent(part.units) for part in (early, late)]
@@ -161,25 +188,50 @@ def _distances(early: ThresholdSweep, late: ThresholdSweep | None) -> list[tuple
         if not (n and m):
             found.append((np.nan, np.nan))
             continue
-        thresholds = [part.threshold[part.offsets[group] : part.offsets[group + 1]] for part in (early, late)]
-        both = np.union1d(*thresholds)
-        shares = []
-        for part, own in zip((early, late), thresholds, strict=True):
-            fired = part.tally.fired[part.offsets[group] : part.offsets[group + 1]]
-            at = np.append(fired, 0)[lowest_firing(own, both)]
-            shares.append(at / max(at[0], 1e-300))
         limit = _KOLMOGOROV * np.sqrt(1 / n + 1 / m)
-        found.append((float(np.abs(shares[0] - shares[1]).max()), float(min(limit, 1.0))))
+        shares = [_shares(part, group) for part in (early, late)]
+        distance = max(_greatest(*shares), _greatest(*shares[::-1]))
+        found.append((distance, float(min(limit, 1.0))))
     return found
 
 
-def _n_independent(units: Units) -> NDArray[np.int64]:
-    """Return the number of scored units of every group, or of their clusters."""
-    scored = (
-        ~np.isnan(units.scores) if units.is_missed is None else ~np.isnan(units.scores) & ~units.is_missed
-    )
+def _shares(sweep: ThresholdSweep, group: int) -> tuple[NDArray[np.float64], Counts]:
+    """Return the thresholds of a group, and what fires at each."""
+    rows = slice(int(sweep.offsets[group]), int(sweep.offsets[group + 1]))
+    return sweep.threshold[rows], sweep.tally.fired[rows]
+
+
+def _greatest(own: tuple[NDArray[np.float64], Counts], other: tuple[NDArray[np.float64], Counts]) -> float:
+    """Return how far two shares lie apart at most at the thresholds of the first, block by block."""
+    distance = 0.0
+    for rows in blocks(len(own[0]) - 1):
+        # What lies beyond the last threshold of the other fires nowhere, as at its end.
+        at = np.minimum(lowest_firing(other[0], own[0][rows]), len(other[0]) - 1)
+        apart = own[1][rows] / max(own[1][0], 1e-300) - other[1][at] / max(other[1][0], 1e-300)
+        distance = max(distance, float(np.abs(apart).max()))
+    return distance
+
+
+def _n_independent(units: Units) -> NDArray[np.float64]:
+    """Return how many independent units the scored ones of every group are worth.
+
+    That is the square of the sum over the sum of squares of what each, or each cluster, counts for.
+
+    References
+    ----------
+    Kish, L. (1965). Survey sampling. Wiley, 11.7.
+    """
+    scored = units.is_swept
     groups = units.groups[scored]
+    if units.clusters is None and units.weights is None:
+        return np.bincount(groups, minlength=units.n_groups).astype(np.float64)
+    weights = np.ones(len(groups)) if units.weights is None else units.weights[scored]
     if units.clusters is not None:
-        pairs = np.unique(np.stack([groups.astype(np.int64), units.clusters[scored]]), axis=1)
-        groups = pairs[0]
-    return np.bincount(groups, minlength=units.n_groups)
+        # One number for each cluster of each group.
+        width = int(units.clusters.max(initial=0)) + 1
+        pairs, members = np.unique(groups * np.int64(width) + units.clusters[scored], return_inverse=True)
+        groups, weights = pairs // width, np.bincount(members, weights).astype(np.float64)
+    whole, squares = (
+        np.bincount(groups, weights=each, minlength=units.n_groups) for each in (weights, weights**2)
+    )
+    return np.divide(whole**2, squares, out=np.zeros(units.n_groups), where=squares > 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -15,6 +16,9 @@ from secnb.errors import BadInputError
 
 TIME_COLUMNS = ("started_at", "detected_at")
 """The time of a unit; the first of these that the frame has, with aware times, is used."""
+
+_LONGEST: Final = pd.Timedelta(days=3653)
+"""No deployment is that old: ten years of data mean that a clock stood at 1970, or a date at 9999."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class Days:
     timezone : str
         IANA name of the zone whose days are counted.
     n_days : int
-        Whole local days; 0 where the data span no whole day, and then there is no rate per day.
+        Whole local days; 0 where the data span no whole day, or more than ten years, so that some times
+        must be wrong. Then there is no rate per day.
     first_on, last_on : datetime.date or None
         First and last whole local day; None without any.
     span_s : float
@@ -48,11 +53,16 @@ class Days:
     span_s: float
     n_untimed: int
 
+    @property
+    def is_credible(self) -> bool:
+        """Whether the times lie within ten years of each other."""
+        return self.span_s <= _LONGEST.total_seconds()
+
     def contains(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
         """Which rows of the frame fall within the whole days; those without a time do not."""
         if self.first_on is None or self.last_on is None:
             return np.zeros(len(frame), dtype=np.bool_)
-        zone, times = ZoneInfo(self.timezone), read_column(frame, self.column)
+        zone, times = ZoneInfo(self.timezone), _stamps(read_column(frame, self.column))
         stop = _midnight(self.last_on + dt.timedelta(days=1), zone)
         return ((times >= _midnight(self.first_on, zone)) & (times < stop)).to_numpy()
 
@@ -62,7 +72,7 @@ class Days:
             return np.full(len(frame), -1, dtype=np.int64)
         zone = ZoneInfo(self.timezone)
         begins = [_midnight(self.first_on + dt.timedelta(days=day), zone) for day in range(self.n_days + 1)]
-        times = read_column(frame, self.column)
+        times = _stamps(read_column(frame, self.column))
         instants = times.to_numpy(dtype="datetime64[ns]")
         edges = pd.DatetimeIndex(begins).tz_convert("UTC").tz_localize(None).to_numpy("datetime64[ns]")
         day = np.searchsorted(edges, instants, side="right") - 1
@@ -84,9 +94,11 @@ def read_days(frame: pd.DataFrame) -> Days | None:
         return None
     first, last = times.min(), times.max()
     zone = read_zone(frame.attrs.get("timezone") or "UTC")
-    start_on = first.tz_convert(zone).date() + dt.timedelta(days=1)
-    stop_on = last.tz_convert(zone).date()
-    n_days = max((stop_on - start_on).days, 0)
+    n_days = 0
+    if last - first <= _LONGEST and last.year < dt.MAXYEAR:
+        start_on = first.tz_convert(zone).date() + dt.timedelta(days=1)
+        stop_on = last.tz_convert(zone).date()
+        n_days = max((stop_on - start_on).days, 0)
     return Days(
         column=str(times.name),
         timezone=zone.key,
@@ -102,10 +114,18 @@ def read_times(frame: pd.DataFrame) -> pd.Series | None:
     """Return the first time column that can be placed on a calendar: aware, and not all missing."""
     for name in TIME_COLUMNS:
         if name in frame.columns:
-            column = read_column(frame, name)
+            column = _stamps(read_column(frame, name))
             if isinstance(column.dtype, pd.DatetimeTZDtype) and column.notna().any():
                 return column
     return None
+
+
+def _stamps(column: pd.Series) -> pd.Series:
+    """Return aware times of Arrow as those of pandas; any other column as it is."""
+    dtype = column.dtype
+    if not isinstance(dtype, pd.ArrowDtype) or dtype.kind != "M" or not dtype.pyarrow_dtype.tz:
+        return column
+    return column.astype(pd.DatetimeTZDtype(dtype.pyarrow_dtype.unit, dtype.pyarrow_dtype.tz))
 
 
 def _midnight(day: dt.date, zone: ZoneInfo) -> pd.Timestamp:

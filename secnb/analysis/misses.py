@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from secnb.analysis.columns import Counts
+from secnb.analysis.columns import LARGEST_EXACT, Counts
 from secnb.errors import BadInputError
 
 Misses = float | pd.Series | None
@@ -42,9 +42,9 @@ def _checked(values: Counts, *, shape: tuple[int, ...]) -> Counts:
             "one without by= and else one per group."
         )
     numbers = values.astype(np.float64)
-    if not (np.isfinite(numbers) & (numbers >= 0)).all():
+    if not ((numbers >= 0) & (numbers <= LARGEST_EXACT)).all():
         raise BadInputError(
-            f"n_missed holds {numbers.ravel()[:5].tolist()}. Allowed: finite numbers, 0 or more."
+            f"n_missed holds {numbers.ravel()[:5].tolist()}. Allowed: numbers from 0 to 2**53."
         )
     return numbers.astype(np.int64) if (numbers == np.floor(numbers)).all() else numbers
 

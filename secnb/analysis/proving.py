@@ -59,15 +59,18 @@ def guarantee_of(cell: Cell, rule: Rule, *, current: float | None) -> Guarantee 
         grid = np.union1d(grid, [current])
     random_from, refusal = _random_from(cell)
     grid = grid[grid >= max(random_from, cell.known_from)]
+    if not len(grid):
+        sentence = "no guarantee: nothing is known of the thresholds that could be chosen"
+        return Guarantee(is_given=False, sentence=sentence, grid=grid, proven=grid)
     n, k = cell.counted(grid)
     tests = None if refusal else prove_precision(grid, n, k, target=target, risk=risk)
     if tests is not None and not tests.is_proven.any() and random_from > -np.inf:
         # What is random there is too little, and more of the same kind would not make the rest random.
         refusal = _NOT_RANDOM
     if tests is None or refusal:
-        n_labels = labels_like(n, k, target=target, risk=risk) or labels_needed(
-            1, target=target, risk=risk / 2
-        )
+        # The first that could be proven fires so seldom that nobody wants it.
+        n_labels = labels_like(n, k, target=target, risk=risk, recall=0.5)
+        n_labels = n_labels or labels_needed(1, target=target, risk=risk / 2)
         return Guarantee(is_given=False, sentence=refusal.format(n=thin(n_labels)), n_labels=n_labels)
     proven = grid[tests.is_proven]
     asked = f"a precision of at least {target:g} with {percent(rule.confidence)} confidence"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from secnb.analysis.captions import thin
-from secnb.analysis.explaining import asked_for, headline, reasons, sentence_of
+from secnb.analysis.explaining import asked_for, headline, labels_note, reasons, sentence_of
 
 if TYPE_CHECKING:
     from secnb.analysis.choices import ThresholdChoice
@@ -51,7 +51,7 @@ def _numbers(choice: ThresholdChoice) -> str:
         index=[label for label, _ in _LINES],
     )
     rows = table[(table != "").any(axis=1)]
-    note = "<small>In brackets: 95 % intervals. True and false are among labelled units.</small>"
+    note = f"<small>In brackets: 95 % intervals; {labels_note(choice)}.</small>"
     return f"{rows.to_html(border=0, escape=True)}<p>{note}</p>"
 
 

@@ -143,7 +143,8 @@ class Rule:
             limits.append(f"a recall of at least {self.recall_at_least:g}")
         if self.alerts_per_day_at_most is not None:
             days = f"{percent(self.days_within)} of days"
-            limits.append(f"at most {self.alerts_per_day_at_most:g} alerts per day on {days}")
+            alerts = "alert" if self.alerts_per_day_at_most == 1 else "alerts"
+            limits.append(f"at most {self.alerts_per_day_at_most:g} {alerts} per day on {days}")
         return f"{best} with {' and '.join(limits)}" if limits else best
 
 
@@ -163,7 +164,7 @@ def read_rule(
         _check(name, share, lambda x: 0 < x <= 1, "above 0, up to 1", hint="percentages are divided by 100")
     for name, share in (("days_within", days_within), ("confidence", confidence)):
         _check(name, share, lambda x: 0 < x < 1, "between 0 and 1", hint="0.9 means nine of ten")
-    _check("alerts_per_day_at_most", alerts_per_day_at_most, lambda x: x >= 0, "0 or more")
+    _check("alerts_per_day_at_most", alerts_per_day_at_most, lambda x: x >= 0, "from 0 on")
     for name, cost in (("cost_missed", cost_missed), ("cost_false_alarm", cost_false_alarm)):
         _check(name, cost, lambda x: x > 0, "above 0", hint="only the ratio of the two costs matters")
     _refuse_half(days_within, alerts_per_day_at_most, "days_within=", "alerts_per_day_at_most=")
@@ -247,7 +248,7 @@ def _check(
         return
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not is_number or not np.isfinite(value) or not is_allowed(value):
-        raise BadInputError(f"{name} is {value!r}. Allowed: {allowed}.", hint=hint)
+        raise BadInputError(f"{name} is {value!r}. Allowed: a number {allowed}.", hint=hint)
 
 
 def _refuse_half(given: float | None, needed: float | None, name: str, other: str) -> None:

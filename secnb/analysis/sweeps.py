@@ -22,12 +22,14 @@ from secnb.analysis.columns import Counts
 from secnb.analysis.firing import lowest_firing
 from secnb.analysis.localdays import Days
 from secnb.analysis.rates import derive, wide
-from secnb.analysis.tallies import TOTALS, Tally, tally, tally_groups
+from secnb.analysis.tallies import TOTALS, Tally, tally, tally_days, tally_groups
 from secnb.analysis.units import Units
 from secnb.errors import BadInputError
 
 PER_DAY: Final[Mapping[str, str]] = {"fired_per_day": "n_fired", "true_per_day": "tp", "false_per_day": "fp"}
 """The columns that a sweep has besides ``schema.SWEEP`` where whole days are known, and what they count."""
+
+_MOST_KEPT: Final = 1 << 16
 
 
 def count(units: Units) -> ThresholdSweep:
@@ -123,10 +125,12 @@ class ThresholdSweep(Choosable):
         """The whole local days; None where the frame has no aware times."""
         return self.units.days
 
-    @property
+    @cached_property
     def in_days(self) -> Counts | None:
         """``n_fired, tp, fp`` within the whole local days, shape (3, n_rows); None without any."""
-        return None if self.tally.in_days is None else np.stack([wide(part) for part in self.tally.in_days])
+        if self.days is None or not self.days.n_days:
+            return None
+        return self._tally_days(self._group_of_rows, np.arange(len(self.threshold)), self.threshold)
 
     @cached_property
     def sizes(self) -> EffectiveSizes | None:
@@ -170,8 +174,7 @@ class ThresholdSweep(Choosable):
         ``true_per_day`` and ``false_per_day`` follow. Groups have different thresholds, so that their
         rows do not add up; those of ``.at(t)`` do.
         """
-        group = np.repeat(np.arange(self.n_groups), np.diff(self.offsets))
-        return self._table(group, np.arange(len(self.threshold)), self.threshold)
+        return self._table(self._group_of_rows, np.arange(len(self.threshold)), self.threshold)
 
     def at(self, threshold: ArrayLike) -> pd.DataFrame:
         """Return the counts at any threshold, one row per group and threshold; groups add up to the whole.
@@ -226,9 +229,12 @@ class ThresholdSweep(Choosable):
         columns = derive(
             self.units, self.tally, self.n_missed, self.sizes, rows=rows, group=group, threshold=threshold
         )
-        if self.days is not None and self.tally.in_days is not None:
-            for name, counts in zip(PER_DAY, self.tally.in_days, strict=True):
-                columns[name] = counts[rows] / self.days.n_days
+        if self.days is not None and self.days.n_days:
+            # What is small is counted once and kept.
+            kept = self.in_days if len(self.threshold) <= _MOST_KEPT else None
+            within = self._tally_days(group, rows, threshold) if kept is None else kept[:, rows]
+            for name, counts in zip(PER_DAY, within, strict=True):
+                columns[name] = counts / self.days.n_days
         keys = self.units.keys.take(group).reset_index(drop=True)
         table = pd.concat([keys, columns], axis=1) if self.by else columns
         table.attrs = {
@@ -240,6 +246,18 @@ class ThresholdSweep(Choosable):
         if self.units.cluster is not None:
             table.attrs["cluster"] = self.units.cluster
         return table
+
+    def _tally_days(
+        self, group: NDArray[np.int64], rows: NDArray[np.int64], threshold: NDArray[np.float64]
+    ) -> Counts:
+        found = tally_days(self.units, group, threshold)
+        # Where a score is infinite as well, only the row tells that nothing fires.
+        found[:, rows == self.offsets[group + 1] - 1] = 0
+        return found
+
+    @property
+    def _group_of_rows(self) -> NDArray[np.int64]:
+        return np.repeat(np.arange(self.n_groups), np.diff(self.offsets))
 
     @property
     def caption(self) -> list[str]:
@@ -263,7 +281,7 @@ class ThresholdSweep(Choosable):
         return weighting_sentence(weight=self.units.weight, probability=self.units.probability)
 
     def __repr__(self) -> str:
-        by = f" by {', '.join(self.by)} ({self.n_groups} groups)" if self.by else ""
+        by = f" by {', '.join(map(str, self.by))} ({self.n_groups} groups)" if self.by else ""
         labelled = int(self.totals[["n_true", "n_false"]].to_numpy().sum())
         return (
             f"<ThresholdSweep of {self.score}{by}: {self.n_units} units, {labelled} labelled, "

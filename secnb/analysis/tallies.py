@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from secnb.analysis.columns import FALSE, TRUE, UNLABELLED, Counts
-from secnb.analysis.firing import Grid
+from secnb.analysis.firing import Grid, lowest_firing
 from secnb.analysis.packing import BLOCK, blocks, find_packing
 from secnb.analysis.sorting import count_packed
 from secnb.analysis.units import Units
@@ -26,6 +26,8 @@ TOTALS: Final = (
     "n_unscored_unlabelled",
 )
 """The counts of rows per group, in the order of the truth codes, with a score and without."""
+
+_MOST_CELLS: Final = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +46,6 @@ class Tally:
         What fires, and what of it is labelled true and false.
     unlabelled : ndarray, shape (n_rows,), or None
         What fires without a label; None where that is the rest.
-    in_days : tuple of ndarray, or None
-        The first three again, within the whole local days; None without any.
     positives, negatives : ndarray, shape (n_groups,)
         All that is labelled true and false, whether a threshold is low enough or not.
     """
@@ -56,7 +56,6 @@ class Tally:
     tp: Counts
     fp: Counts
     unlabelled: Counts | None
-    in_days: tuple[Counts, ...] | None
     positives: Counts
     negatives: Counts
 
@@ -85,6 +84,36 @@ def tally_groups(units: Units) -> pd.DataFrame:
     return pd.concat([units.keys, pd.DataFrame(by_group, columns=list(TOTALS))], axis=1)
 
 
+def tally_days(units: Units, group: NDArray[np.int64], threshold: NDArray[np.float64]) -> Counts:
+    """Count what fires, and what of it is true and false, within the whole local days.
+
+    It is counted when asked for, since it would nearly double the memory of a sweep.
+
+    Parameters
+    ----------
+    group : ndarray of int64, shape (n_rows,)
+        Groups, ascending.
+    threshold : ndarray of float64, shape (n_rows,)
+        A threshold of each.
+
+    Returns
+    -------
+    ndarray, shape (3, n_rows)
+    """
+    asked = np.unique(threshold)
+    # Few thresholds take no sorting.
+    grid = asked if len(asked) * units.n_groups <= _MOST_CELLS else None
+    inside = tally(replace(units, is_within_days=True, grid=grid))
+    counts = (inside.fired, inside.tp, inside.fp)
+    found = np.zeros((3, len(threshold)), dtype=np.result_type(np.int64, *counts))
+    edges = np.searchsorted(group, np.arange(units.n_groups + 1))
+    for mine, (start, stop) in zip(pairwise(edges), pairwise(inside.offsets), strict=True):
+        rows = start + lowest_firing(inside.threshold[start:stop], threshold[slice(*mine)])
+        for each, values in zip(found, counts, strict=True):
+            each[slice(*mine)] = values[rows]
+    return found
+
+
 def _by_group(groups: NDArray[np.integer], labels: NDArray[np.int8], n_groups: int) -> NDArray[np.int64]:
     """Count the codes of truth in each group."""
     found = np.bincount(groups * np.int64(3) + labels, minlength=3 * n_groups)
@@ -101,23 +130,13 @@ def _tally_packed(units: Units) -> Tally | None:
     if not all_labelled:
         flags.append(units.labels == FALSE)
         wanted.append(0b10)
-    if units.is_in_days is not None:
-        day = 1 << len(flags)
-        flags.append(units.is_in_days)
-        wanted = [*wanted, day, *(day | flag for flag in wanted)]
     n_group_bits = (units.n_groups - 1).bit_length()
     packing = find_packing(units.scores, n_flags=len(flags) + n_group_bits)
     if packing is None:
         return None
-    threshold, offsets, counts = count_packed(units, packing, flags=flags, wanted=wanted)
-
-    def take(start: int) -> tuple[Counts, Counts, Counts]:
-        fired, tp = counts[start], counts[start + 1]
-        return fired, tp, fired - tp if all_labelled else counts[start + 2]
-
-    in_days = None if units.is_in_days is None else take(len(counts) // 2)
-    fired, tp, fp = take(0)
-    return _frozen(Tally(threshold, offsets, fired, tp, fp, None, in_days, *_all_of(offsets, tp, fp)))
+    threshold, offsets, (fired, tp, *rest) = count_packed(units, packing, flags=flags, wanted=wanted)
+    fp = fired - tp if all_labelled else rest[0]
+    return _frozen(Tally(threshold, offsets, fired, tp, fp, None, *_all_of(offsets, tp, fp)))
 
 
 def _all_of(offsets: NDArray[np.int64], *counts: Counts) -> Iterator[Counts]:
@@ -128,24 +147,41 @@ def _all_of(offsets: NDArray[np.int64], *counts: Counts) -> Iterator[Counts]:
 def _tally_ordered(units: Units) -> Tally:
     """Count rows of any weight in the order of their scores."""
     order = _order(units)
-    scores, groups = units.scores[order] + 0.0, units.groups[order]
-    # A row starts a threshold where its score or its group differs from that of the row before.
-    changes = (scores[1:] != scores[:-1]) | (groups[1:] != groups[:-1])
-    first = np.flatnonzero(np.concatenate((np.ones(min(len(scores), 1), dtype=np.bool_), changes)))
-    rows_after = np.cumsum(np.bincount(groups[first], minlength=units.n_groups))
-    threshold = np.insert(scores[first], rows_after, np.inf)
-    offsets = np.concatenate(([0], rows_after + np.arange(1, units.n_groups + 1))).astype(np.int64)
+    first, threshold, offsets = _thresholds(units, order)
     counts = []
     for values in _amounts(units, order):
-        sums = np.add.reduceat(values, first) if len(first) else values[:0]
-        counts.append(_from_the_top(np.insert(sums, rows_after, 0), offsets))
+        sums = values if len(first) == len(values) else np.add.reduceat(values, first)
+        counts.append(_from_the_top(sums, offsets))
     return _assemble(units, threshold, offsets, counts, *_all_of(offsets, counts[1], counts[2]))
 
 
-def _order(units: Units) -> NDArray[np.int64]:
+def _thresholds(
+    units: Units, order: NDArray[np.integer]
+) -> tuple[NDArray[np.integer], NDArray[np.float64], NDArray[np.int64]]:
+    """Return where each threshold begins among the ordered rows, the thresholds, and the group offsets."""
+    scores = units.scores[order]
+    scores += 0.0
+    is_first = np.ones(len(scores), dtype=np.bool_)
+    np.not_equal(scores[1:], scores[:-1], out=is_first[1:])
+    group_rows = np.bincount(units.groups[order], minlength=units.n_groups)
+    starts = np.cumsum(group_rows) - group_rows
+    is_first[starts[group_rows > 0]] = True
+    first = np.flatnonzero(is_first).astype(order.dtype)
+    n_before = np.searchsorted(first, np.append(starts, len(scores)))
+    threshold = np.full(len(first) + units.n_groups, np.inf)
+    for group, (start, stop) in enumerate(pairwise(n_before)):
+        threshold[start + group : stop + group] = scores[first[start:stop]]
+    return first, threshold, n_before + np.arange(units.n_groups + 1)
+
+
+def _order(units: Units) -> NDArray[np.integer]:
     """Positions of the scored rows, by group and ascending score."""
-    order = np.argsort(units.scores)
-    order = order[units.is_swept[order]]
+    order: NDArray[np.integer] = np.argsort(units.scores)
+    if len(order) < 2**31:
+        order = order.astype(np.int32)
+    is_swept = units.is_swept
+    if not is_swept.all():
+        order = order[is_swept[order]]
     if units.n_groups > 1:
         # numpy sorts integers of 16 bits in linear time, and few sweeps have more groups than that.
         small = units.groups[order].astype(np.uint16 if units.n_groups <= 2**16 else np.int64)
@@ -153,40 +189,36 @@ def _order(units: Units) -> NDArray[np.int64]:
     return order
 
 
-def _amounts(units: Units, rows: NDArray[np.int64]) -> Iterator[Counts]:
-    """Give what each row adds to fired, tp, fp, to unlabelled if that differs, and to those in the days."""
+def _amounts(units: Units, rows: NDArray[np.integer]) -> Iterator[Counts]:
+    """Give what each row adds to fired, tp, fp, and to unlabelled if that differs."""
     dtype = np.int64 if units.is_whole else np.float64
     labels = units.labels[rows]
 
     def amount(values: NDArray[np.float64] | None, code: int | None) -> Counts:
-        given = np.ones(len(rows), dtype=dtype) if values is None else values[rows]
-        return (given if code is None else given * (labels == code)).astype(dtype, copy=False)
+        found = np.ones(len(rows), dtype=dtype) if values is None else values[rows].astype(dtype, copy=False)
+        if code is not None:
+            found *= labels == code
+        return found
 
     kinds = ((units.weights, None), (units.factors, TRUE), (units.factors, FALSE))
     yield from (amount(*kind) for kind in kinds)
     if units.probability is not None:
         yield amount(units.weights, UNLABELLED)
-    if units.is_in_days is not None:
-        is_inside = units.is_in_days[rows]
-        yield from (amount(*kind) * is_inside for kind in kinds)
 
 
 def _from_the_top(sums: Counts, offsets: NDArray[np.int64]) -> Counts:
-    """Add up from each row to the end of its group."""
-    if sums.dtype == np.int64:
-        after: Counts = np.append(np.cumsum(sums[::-1])[::-1], 0)
-        beyond: Counts = np.repeat(after[offsets[1:]], np.diff(offsets))
-        return np.subtract(after[:-1], beyond)
-    # Fractions are added group by group: a difference of sums would leave a residue where nothing fires.
-    found = np.empty_like(sums)
-    for start, stop in pairwise(offsets):
-        found[start:stop] = np.cumsum(sums[start:stop][::-1])[::-1]
+    """Add up from each threshold to the last of its group, and 0 at ``inf``."""
+    found = np.zeros(offsets[-1], dtype=sums.dtype)
+    for group, (start, stop) in enumerate(pairwise(offsets)):
+        # Group by group, since a difference of fractions would leave a residue where nothing fires.
+        added = sums[start - group : stop - group - 1]
+        np.cumsum(added[::-1], out=found[start : stop - 1][::-1])
     return found
 
 
 def _tally_grid(units: Units, grid: NDArray[np.float64]) -> Tally:
     """Count at given thresholds only: rows between neighbours are alike, so that nothing is sorted."""
-    shape = (units.n_groups, len(grid) + 1, 2, 3)
+    shape = (units.n_groups, len(grid) + 1, 3)
     weighed = np.zeros(shape, dtype=np.int64 if units.weights is None else np.float64)
     scaled = weighed if units.factors is units.weights else np.zeros(shape)
     finder = Grid(grid)
@@ -195,10 +227,8 @@ def _tally_grid(units: Units, grid: NDArray[np.float64]) -> Tally:
         cell = finder.n_reached(units.scores[rows][kept])
         if units.n_groups > 1:
             cell += units.groups[rows][kept] * np.int64(len(grid) + 1)
-        cell *= 6
+        cell *= 3
         cell += units.labels[rows][kept]
-        if units.is_in_days is not None:
-            cell += 3 * units.is_in_days[rows][kept]
         for table, values in ((weighed, units.weights), (scaled, units.factors)):
             given = None if values is None else values[rows][kept]
             table += np.bincount(cell, weights=given, minlength=table.size).reshape(shape)
@@ -214,11 +244,9 @@ def _tally_grid(units: Units, grid: NDArray[np.float64]) -> Tally:
 
 def _cells(units: Units, weighed: Counts, scaled: Counts) -> Iterator[Counts]:
     """Give the sums between neighbouring thresholds, in the order of ``_amounts``."""
-    yield from (weighed.sum(axis=(2, 3)), scaled[..., TRUE].sum(axis=2), scaled[..., FALSE].sum(axis=2))
+    yield from (weighed.sum(axis=2), scaled[..., TRUE], scaled[..., FALSE])
     if units.probability is not None:
-        yield weighed[..., UNLABELLED].sum(axis=2)
-    if units.is_in_days is not None:
-        yield from (weighed[:, :, 1].sum(axis=2), scaled[:, :, 1, TRUE], scaled[:, :, 1, FALSE])
+        yield weighed[..., UNLABELLED]
 
 
 def _assemble(
@@ -233,16 +261,13 @@ def _assemble(
     weighed = np.int64 if units.has_whole_weights else np.float64
     scaled = np.int64 if units.is_whole else np.float64
     fired, tp, fp, *rest = counts
-    unlabelled = rest.pop(0).astype(weighed) if units.probability is not None else None
-    in_days = [each.astype(kind) for each, kind in zip(rest, (weighed, scaled, scaled), strict=False)]
     found = Tally(
         threshold=threshold,
         offsets=offsets,
         fired=fired.astype(weighed, copy=False),
         tp=tp.astype(scaled, copy=False),
         fp=fp.astype(scaled, copy=False),
-        unlabelled=unlabelled,
-        in_days=tuple(in_days) or None,
+        unlabelled=rest[0].astype(weighed, copy=False) if rest else None,
         positives=positives.astype(scaled),
         negatives=negatives.astype(scaled),
     )
@@ -251,7 +276,7 @@ def _assemble(
 
 def _frozen(found: Tally) -> Tally:
     """Make the arrays read-only, since they are shared with whoever asks for them."""
-    counts = (found.fired, found.tp, found.fp, found.unlabelled, *(found.in_days or ()))
+    counts = (found.fired, found.tp, found.fp, found.unlabelled)
     for array in (found.threshold, found.offsets, *counts):
         if array is not None:
             array.setflags(write=False)

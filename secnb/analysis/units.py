@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from secnb.analysis.columns import (
+    LARGEST_EXACT,
     TRUE,
     UNLABELLED,
     Counts,
@@ -21,7 +22,7 @@ from secnb.analysis.columns import (
     read_truth,
     read_weights,
 )
-from secnb.analysis.localdays import Days, read_days
+from secnb.analysis.localdays import Days, read_days, read_times
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,6 +52,8 @@ class Units:
         Where the zones of evidence begin.
     grid : ndarray of float64 or None
         The only thresholds that are counted, ascending; None for every distinct score.
+    is_within_days : bool
+        Whether rows outside of the whole local days are left out.
     """
 
     frame: pd.DataFrame
@@ -67,6 +70,7 @@ class Units:
     recorded_from: float | None
     shown_from: float | None
     grid: NDArray[np.float64] | None
+    is_within_days: bool = False
 
     @property
     def n_groups(self) -> int:
@@ -91,15 +95,20 @@ class Units:
     @property
     def is_swept(self) -> NDArray[np.bool_]:
         """Which rows can fire: scored, and not missed."""
-        found = ~np.isnan(self.scores)
-        return found if self.is_missed is None else found & ~self.is_missed
+        return self._can_fire(slice(None))
 
     def swept(self, rows: slice) -> NDArray[np.bool_] | slice:
         """Which of some rows can fire; all of them as a slice, which copies nothing."""
+        found = self._can_fire(rows)
+        return slice(None) if found.all() else found
+
+    def _can_fire(self, rows: slice) -> NDArray[np.bool_]:
         found = ~np.isnan(self.scores[rows])
         if self.is_missed is not None:
             found &= ~self.is_missed[rows]
-        return slice(None) if found.all() else found
+        if self.is_within_days and self.is_in_days is not None:
+            found &= self.is_in_days[rows]
+        return found
 
     @property
     def is_labelled(self) -> NDArray[np.bool_]:
@@ -154,8 +163,11 @@ class Units:
 
     @cached_property
     def has_whole_weights(self) -> bool:
-        """Whether weighted sums are whole numbers."""
-        return self.weights is None or bool((self.weights == np.floor(self.weights)).all())
+        """Whether weighted sums are whole numbers, and small enough to be exact."""
+        if self.weights is None:
+            return True
+        is_whole = bool((self.weights == np.floor(self.weights)).all())
+        return is_whole and bool(self.weights.sum() <= LARGEST_EXACT)
 
     @property
     def is_whole(self) -> bool:
@@ -180,7 +192,19 @@ class Units:
     @property
     def times(self) -> pd.Series | None:
         """The aware times of the rows; None where the frame has none."""
-        return None if self.days is None else read_column(self.frame, self.days.column)
+        return None if self.days is None else read_times(self.frame)
+
+    def narrow(self) -> Units:
+        """Return the same units without the columns that counting does not need; groups are known already."""
+        names = {self.score, self.truth, self.cluster, self.weight, self.probability, self.missed}
+        if self.days is not None:
+            names.add(self.days.column)
+        kept = [name for name in self.frame.columns if name in names]
+        frame = pd.DataFrame(index=self.frame.index)
+        for name in kept:
+            frame[name] = self.frame[name]
+        frame.attrs = dict(self.frame.attrs)
+        return replace(self, frame=frame)
 
     def part(self, mask: NDArray[np.bool_]) -> Units:
         """Return some of the rows, with the same groups, even where the part has no row of one.
@@ -195,4 +219,5 @@ class Units:
             share = np.full(self.n_groups, mask.mean() if len(mask) else 0.0)
             n_missed = n_missed * np.divide(kept, whole, out=share, where=whole > 0)
         frame = self.frame.loc[mask] if len(mask) else self.frame
-        return replace(self, frame=frame, groups=self.groups[mask], n_missed=n_missed)
+        groups = self.groups[mask] if self.by else np.broadcast_to(self.groups[:1], len(frame))
+        return replace(self, frame=frame, groups=groups, n_missed=n_missed)

@@ -107,3 +107,14 @@ def test_empty_keeps_its_columns():
 def test_bad_settings(settings, match):
     with pytest.raises(BadInputError, match=match):
         compare_batching(detections([0]), **{"service_s": 1, **settings})
+
+
+def test_a_camera_with_nothing_but_the_fast_path():
+    """The last of the cameras, and the only one."""
+    frame = detections([0, 100, 200]).assign(confidence=[0.5, 0.5, 0.95], object_type="person")
+    frame["camera_id"] = ["a", "a", "b"]
+    fast = {"fast_path": (0.9, ["person"]), "service_s": 5, "window_s": 90, "idle_s": 30}
+    both = compare_batching(frame, **fast).iloc[0]
+    assert both[["n_batches", "calls", "n_episodes"]].tolist() == [2, 3, 2]
+    alone = compare_batching(frame[frame["camera_id"] == "b"], **fast).iloc[0]
+    assert alone[["n_batches", "calls", "n_episodes"]].tolist() == [0, 1, 0]

@@ -138,6 +138,11 @@ def test_other_gaps_are_refused(gap_s):
         episodes(at_seconds([0]), gap_s=gap_s)
 
 
+def test_something_else_than_a_frame_is_refused():
+    with pytest.raises(BadInputError, match="A pandas DataFrame is needed, not Series"):
+        episodes(pd.Series([1.0]))
+
+
 def test_columns_that_cannot_be_used_are_refused():
     frame = at_seconds([0])
     with pytest.raises(UnknownColumnError, match="no column 'score'"):

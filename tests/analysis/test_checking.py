@@ -151,3 +151,63 @@ def test_bad_input():
         check_replay(detections=pd.concat([frame, frame]), **history)
     with pytest.raises(BadInputError, match="phase_s is 'worst'"):
         check_replay(detections=frame, **history, phase_s="worst")
+
+
+def test_a_call_of_the_fast_path_without_an_event_is_lost():
+    """Nothing came of it, as of a batch without one; those after the last event are to come."""
+    frame = detections([0, 5, 10, 1000, 2000]).assign(confidence=[0.5, 0.95, 0.5, 0.5, 0.95])
+    frame["camera_id"] = pd.array(["porch", "yard", "porch", "porch", "yard"], dtype="str")
+    check = check_replay(
+        detections=frame, **made(frame, [[1, 3], [4]]), **SETTINGS, fast_path=(0.9, ["person"])
+    )
+    assert check["camera_id"].tolist() == ["porch", "porch", "yard", "yard"]
+    assert check["why"].tolist() == ["agrees", "agrees", "lost batch", "not analysed yet"]
+    assert check["n_detections"].tolist() == [2, 1, 1, 1]
+    assert check["n_replayed"].isna().tolist() == [False, False, True, True]
+
+
+def test_events_without_any_detection_left():
+    """Retention took the detections first."""
+    frame = detections([0, 5, 1000])
+    check = check_replay(detections=frame.iloc[:0], **made(frame, [[1, 2], [3]]), **SETTINGS)
+    assert check["why"].tolist() == ["missing detections"] * 2
+    assert check["camera_id"].isna().all()
+
+
+def test_rows_that_stand_twice_or_lack_an_id_change_nothing():
+    """Ids as text are read too, as the first version stored them; flags as the 0 and 1 of SQLite."""
+    frame = detections([0, 5, 1000])
+    history = made(frame, [[1, 2], [3]])
+    pairs, events = history["memberships"], history["events"]
+    lacking = pd.DataFrame({"event_id": [1, None], "detection_id": [None, 2]}, dtype="Int64")
+    twice = pd.concat([pairs, pairs, lacking]).astype({"detection_id": "str"})
+    flags = pd.concat([events, events]).assign(is_fast_path=[0.0, np.nan, 0.0, 0.0])
+    twice["detection_id"] = twice["detection_id"].where(twice["detection_id"] != "<NA>")
+    check = check_replay(flags, frame, memberships=twice, **SETTINGS)
+    assert check["why"].tolist() == ["agrees", "agrees"]
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "values", "match"),
+    [
+        ("memberships", "detection_id", ["a"], "Column 'detection_id' does not hold ids"),
+        ("events", "event_id", ["a"], "Column 'event_id' does not hold ids"),
+        ("events", "started_at", ["2026-03-14 08:00"], "Column 'started_at' does not hold times"),
+        ("events", "is_fast_path", ["no"], "Column 'is_fast_path' does not hold truth"),
+    ],
+)
+def test_bad_columns(name, column, values, match):
+    frame = detections([0])
+    history = made(frame, [[1]])
+    history[name] = history[name].assign(**{column: values})
+    with pytest.raises(BadInputError, match=match):
+        check_replay(detections=frame, **history)
+
+
+@pytest.mark.parametrize(("name", "column"), [("events", "event_id"), ("memberships", "detection_id")])
+def test_missing_columns(name, column):
+    frame = detections([0])
+    history = made(frame, [[1]])
+    history[name] = history[name].drop(columns=column)
+    with pytest.raises(UnknownColumnError, match=column):
+        check_replay(detections=frame, **history)

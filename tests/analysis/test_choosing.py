@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -287,10 +288,23 @@ def test_no_guarantee_without_a_word_on_how_labels_came_about():
     assert not choice.is_guaranteed
     assert choice.threshold == swept(frame).choose(precision_at_least=0.9).threshold
     assert choice.whole.guarantee.sentence == (
-        'no guarantee: these labels are not a random sample; draw 900 with label_next(design="audit")'
+        f"no guarantee: these labels are not a random sample; draw {choice.n_labels_needed} with "
+        'label_next(design="audit")'
     )
-    assert choice.n_labels_needed == 900
     assert "No guarantee: these labels are not a random sample" in choice.explain()
+
+
+@pytest.mark.parametrize("n_labels", [200, 900, 3000])
+def test_without_a_guarantee_it_asks_for_as_many_random_labels_as_it_takes(n_labels):
+    """However many verdicts of unknown origin there are."""
+    choice = swept(audited(n_labels).drop(columns="probability")).choose(**RANDOM_AUDIT)
+    assert 150 <= choice.n_labels_needed <= 350
+
+
+def test_no_guarantee_is_promised_where_nothing_is_known_of_any_threshold():
+    choice = swept(detector(300), recorded_from=2.0).choose(**RANDOM_AUDIT)
+    assert choice.reason == "no guarantee: nothing is known of the thresholds that could be chosen"
+    assert choice.n_labels_needed is None
 
 
 def test_no_guarantee_from_a_sample_that_depends_on_the_score():
@@ -399,6 +413,29 @@ def test_a_budget_of_nothing_never_fires():
     assert choice.threshold == np.inf
 
 
+def test_a_budget_that_infinite_scores_exceed_says_so():
+    frame = detector(3000).assign(score=np.inf)
+    reason = swept(frame).choose(alerts_per_day_at_most=1).reason
+    assert reason == "even at inf more alerts fire than the budget allows, since scores are infinite"
+
+
+def test_a_floor_out_of_reach_within_a_budget_names_the_budget():
+    frame = detector(3000)
+    rule = {"recall_at_least": 0.9, "alerts_per_day_at_most": 10}
+    assert swept(frame).choose(recall_at_least=0.9).threshold is not None
+    reason = swept(frame).choose(**rule).reason
+    assert reason.startswith("a recall of at least 0.9 is not reachable; the best is 0.")
+    assert reason.endswith(" (with at most 10 per day)")
+
+
+def test_proven_thresholds_that_break_the_budget_are_not_called_unknown():
+    """Nothing but 0 and 0.5 is tested; more than one a day is at or above either."""
+    frame = detector(3000).assign(truth=True)
+    rule = {"precision_at_least": 0.8, "confidence": 0.9, "alerts_per_day_at_most": 1}
+    reason = swept(frame, at=[0.0, 0.5]).choose(**rule).reason
+    assert reason == "no threshold with that precision keeps the budget (with at most 1 per day)"
+
+
 def test_a_budget_limits_what_a_floor_may_choose():
     frame = detector(3000)
     free = swept(frame).choose(precision_at_least=0.8)
@@ -462,6 +499,37 @@ def test_without_a_change_no_drift_is_said():
 )
 def test_without_a_later_part_it_says_why(frame, why):
     assert f"Not verified on later units: {why}." in swept(frame).choose(maximize="f1").explain()
+
+
+def test_without_a_threshold_it_does_not_say_that_one_was_verified():
+    text = swept(detector(1000, seed=1)).choose(precision_at_least=1, recall_at_least=1).explain()
+    assert "Looked at 21.0 days (2026-03-01 to 2026-03-21) alone; the later 9.0 days" in text
+    assert "verified on" not in text
+    assert "No drift of scores beyond chance." in text
+
+
+def test_each_group_has_to_keep_the_floor_on_later_units():
+    """The alarms of one of three cameras turn false in the later part; together they still keep the floor."""
+    frame = detector(6000, key=np.arange(6000) % 3)
+    frame.loc[(frame["key"] == 0) & (frame.index > 4200), "truth"] = False
+    text = swept(frame, by="key").choose(precision_at_least=0.5, alerts_per_day_at_most=50).explain()
+    assert (
+        "The floor of precision, 0.5, there, of 3 groups: kept in 2; broken in 1, by more than chance "
+        "explains: choose again." in text
+    )
+    assert " of 21 whole days of single groups exceeded the budget." in text
+
+
+@pytest.mark.parametrize("seconds", ["1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_a_clock_that_was_wrong_leaves_no_rates_and_no_later_part(seconds):
+    frame = detector(600)
+    frame["started_at"] = frame["started_at"].dt.as_unit("us")
+    frame.loc[7, "started_at"] = pd.Timestamp(seconds).as_unit("us")
+    choice = swept(frame).choose(maximize="f1")
+    assert choice.whole.n_units == 600
+    assert "the times lie more than ten years apart, so that some must be wrong" in choice.explain()
+    assert " years, so some are wrong: counts, not rates." in choice.explain()
+    assert swept(frame).choose(alerts_per_day_at_most=5).threshold is None
 
 
 def test_everything_may_be_chosen_on():
@@ -556,7 +624,8 @@ def test_what_nobody_verified_leaves_recall_between_bounds():
     frame = framed([(score, truth, "a") for score, truth, n in groups for _ in range(n)])
     text = swept(frame).choose(precision_at_least=0.7).explain()
     assert "Nobody verified 30 of those that fire and 782 of those below" in text
-    assert "recall lies between 0.0319 and 0.889" in text
+    # 26 of 67 that fire are true for certain, and 30 more may be.
+    assert "precision lies between 0.388 and 0.836, recall lies between 0.0319 and 0.889" in text
     assert "and is 0.292 if those verified are like the rest of their side" in text
 
 
@@ -600,6 +669,80 @@ def test_without_labels_it_says_how_many_a_guarantee_takes():
     choice = swept(alerts([5] * 12)).choose(**RANDOM_AUDIT)
     assert choice.threshold is None
     assert choice.n_labels_needed == 46
+
+
+def test_weighted_counts_are_never_called_units_or_labels():
+    """Half a unit does not fire, and labels that stand for others are not more than were given."""
+    frame = detector(3000)
+    frame["truth"] = frame["truth"].where(np.arange(3000) % 3 == 0)
+    n_labels = int(frame["truth"].notna().sum())
+    text = swept(frame.assign(p=1 / 3), probability="p").choose(maximize="f1", verify_on=None).explain()
+    fired = int(re.search(r"units fire; from (\d+) labels among them, weighted: precision", text)[1])
+    assert 0 < fired < n_labels
+    assert (
+        "(true and false estimated from labels)"
+        in swept(frame.assign(p=1 / 3), probability="p").choose(maximize="f1", current=0.9).explain()
+    )
+    weighted = swept(frame.assign(w=0.3), weight="w").choose(maximize="f1", verify_on=None)
+    assert f"units fire, each counted w times; from {fired} labels among them" in weighted.explain()
+    assert weighted.earlier["n_labelled_fired"].tolist() == [fired]
+
+
+def test_estimated_true_and_false_alarms_are_never_more_than_the_alerts():
+    """Twice as many of the true ones are labelled as was said."""
+    frame = detector(3000)
+    frame["truth"] = frame["truth"].where(np.arange(3000) % np.where(frame["truth"], 2, 4) == 0)
+    choice = swept(frame.assign(p=0.25), probability="p").choose(maximize="f1", current=0.9)
+    for table in (
+        choice.changes,
+        swept(frame.assign(p=0.25), probability="p", by="p").choose(maximize="f1", current=0.9).changes,
+    ):
+        for column in ("current", "chosen"):
+            alerts, true, false = table[column]
+            assert true + false == pytest.approx(alerts)
+
+
+def test_later_labels_are_counted_as_labels():
+    frame = detector(3000).assign(w=0.37)
+    choice = swept(frame, weight="w").choose(maximize="f1")
+    later = frame.iloc[2100:]
+    fired = int((later["score"] >= choice.threshold).sum())
+    assert f"There {fired} labelled units fire: precision" in choice.explain()
+
+
+def test_frames_of_one_episode_count_once_in_what_chance_explains_of_drift():
+    frame = detector(500)
+    frames = frame.loc[frame.index.repeat(10)].reset_index(names="episode")
+    once = swept(frame).choose(maximize="f1").drift["score_distance_limit"].iloc[0]
+    assert swept(frames, cluster="episode").choose(maximize="f1").drift["score_distance_limit"].iloc[
+        0
+    ] == pytest.approx(once)
+
+
+def test_weights_widen_what_chance_explains_of_drift():
+    frame = detector(2000).assign(w=np.where(np.arange(2000) % 100 == 0, 50.0, 0.1))
+    limits = [
+        swept(frame, weight=weight).choose(maximize="f1").drift["score_distance_limit"].iloc[0]
+        for weight in (None, "w")
+    ]
+    assert limits[1] > 3 * limits[0]
+
+
+@pytest.mark.parametrize(("current", "threshold"), [(np.inf, 3.0), (-np.inf, 1.0)])
+def test_the_current_threshold_may_be_infinite(current, threshold):
+    """The nearest of equals is the last one on that side."""
+    frame = pd.DataFrame({"score": [1.0, 2.0, 3.0], "truth": [True, True, True]})
+    choice = swept(frame).choose(maximize="precision", recall_at_least=0.1, current=current)
+    assert choice.threshold == threshold
+
+
+def test_columns_may_have_any_name():
+    frame = nested().rename(columns={"score": 0, "truth": 1, "site": 2})
+    sweep = secnb.sweep(frame, score=0, truth=1, by=2)
+    assert repr(sweep).startswith("<ThresholdSweep of 0 by 2")
+    choice = sweep.choose(maximize="f1")
+    assert choice.explain().startswith("3 groups by 2")
+    assert choice.thresholds[2].tolist() == nested()["site"].drop_duplicates().tolist()
 
 
 def test_few_labels_are_said():
@@ -648,19 +791,22 @@ def test_the_input_is_not_changed():
     ("arguments", "message"),
     [
         ({}, "needs to know what to choose by"),
-        ({"precision_at_least": 95}, r"precision_at_least is 95\. Allowed: above 0, up to 1"),
+        ({"precision_at_least": 95}, r"precision_at_least is 95\. Allowed: a number above 0, up to 1"),
         ({"recall_at_least": 0}, "recall_at_least is 0"),
         ({"precision_at_least": True}, "precision_at_least is True"),
         ({"precision_at_least": float("nan")}, "precision_at_least is nan"),
         ({"confidence": 0.9}, "confidence= was given without precision_at_least="),
         ({"recall_at_least": 0.9, "confidence": 0.9}, "confidence= was given without precision_at_least="),
-        ({"precision_at_least": 0.9, "confidence": 95}, "confidence is 95. Allowed: between 0 and 1"),
+        (
+            {"precision_at_least": 0.9, "confidence": 95},
+            "confidence is 95. Allowed: a number between 0 and 1",
+        ),
         ({"precision_at_least": 1, "confidence": 0.9}, "no number of labels proves that none is ever false"),
         ({"days_within": 0.9}, "days_within= was given without alerts_per_day_at_most="),
-        ({"alerts_per_day_at_most": -1}, "alerts_per_day_at_most is -1. Allowed: 0 or more"),
+        ({"alerts_per_day_at_most": -1}, "alerts_per_day_at_most is -1. Allowed: a number from 0 on"),
         ({"cost_missed": 10}, "cost_missed= was given without cost_false_alarm="),
         ({"cost_false_alarm": 10}, "cost_false_alarm= was given without cost_missed="),
-        ({"cost_missed": 0, "cost_false_alarm": 1}, "cost_missed is 0. Allowed: above 0"),
+        ({"cost_missed": 0, "cost_false_alarm": 1}, "cost_missed is 0. Allowed: a number above 0"),
         ({"maximize": "accuracy"}, "maximize is 'accuracy'. Allowed: 'precision', 'recall', 'f1'"),
         ({"maximize": "f1", "cost_missed": 1, "cost_false_alarm": 1}, "two objectives"),
         ({"maximize": "recall"}, "fires on everything"),
@@ -672,8 +818,32 @@ def test_the_input_is_not_changed():
             "verify_on is 'first 30%'. Allowed: such as 'last 30%'",
         ),
         ({"maximize": "f1", "verify_on": "last 100%"}, "verify_on is 'last 100%'"),
+        ({"maximize": "f1", "seed": -1}, "seed is -1. Allowed: a whole number, 0 or more"),
+        ({"maximize": "f1", "seed": "a"}, "seed is 'a'"),
     ],
 )
 def test_contradictory_questions_are_errors(arguments, message):
     with pytest.raises(BadInputError, match=message):
         swept(TIED).choose(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("current", "message"),
+    [
+        (pd.Series({"gate": 0.4}), r"indexed by \[None\]. Allowed: a Series indexed by 'key'"),
+        (pd.Series({"gate": "x"}).rename_axis("key"), "'current' cannot be a score"),
+        (pd.Series({"a": True}).rename_axis("key"), "'current' cannot be a score"),
+        (pd.Series({1: 0.4}).rename_axis("key"), r"current has none of the groups: its keys are \[1\]"),
+        (pd.Series([1.0, 2.0], index=["a", "a"]).rename_axis("key"), "current has a key twice"),
+    ],
+)
+def test_current_thresholds_that_fit_no_group_are_errors(current, message):
+    sweep = swept(framed([(1.0, True, "a"), (2.0, False, "b")]), by="key")
+    with pytest.raises(BadInputError, match=message):
+        sweep.choose(maximize="f1", current=current)
+
+
+def test_groups_called_like_a_column_of_the_result_are_refused():
+    sweep = swept(framed([(1.0, True, "a")]).rename(columns={"key": "status"}), by="status")
+    with pytest.raises(BadInputError, match="by= names 'status', which is also a column of the result"):
+        sweep.choose(maximize="f1")

@@ -14,6 +14,7 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.metrics import confusion_matrix_at_thresholds
 
 from secnb import schema
+from secnb.analysis import sweeps
 from secnb.analysis.counting import ThresholdSweep, sweep
 from secnb.errors import BadInputError, FewLabelsWarning, UnknownColumnError
 
@@ -332,6 +333,8 @@ def test_a_group_without_scores_stays_and_fires_nothing():
         [1.0, 0.0, 1.0],
         pd.array([1, 0, 1], dtype="Int8"),
         pd.array([1, 0, 1], dtype="Float64"),
+        pd.Categorical([True, False, True]),
+        pd.array([True, False, True], dtype="bool[pyarrow]"),
     ],
 )
 def test_truth_may_be_written_in_many_ways(truth):
@@ -342,7 +345,7 @@ def test_truth_may_be_written_in_many_ways(truth):
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
-@pytest.mark.parametrize("dtype", ["object", "boolean", "Int64", "Float64", "float64"])
+@pytest.mark.parametrize("dtype", ["object", "boolean", "Int64", "Float64", "float64", "category"])
 def test_missing_truth_is_unlabelled_in_every_dtype(missing, dtype):
     if dtype == "float64" and missing is pd.NA:
         missing = np.nan
@@ -358,7 +361,7 @@ def test_missing_truth_is_unlabelled_in_every_dtype(missing, dtype):
         ([0, 1, 2], "0, 1, 2"),
         ([0.0, 0.5, np.nan], "0.0, 0.5"),
         ([[1], {}, None], r"\[1\], {}"),
-        (pd.Categorical([True, False, True]), "True, False"),
+        (pd.Categorical(["yes", "no", "yes"]), "'yes', 'no'"),
     ],
 )
 def test_other_truth_is_refused_with_the_values_seen(truth, seen):
@@ -491,6 +494,34 @@ def test_first_and_last_day_are_dropped_and_silent_days_count():
     assert result.in_days.tolist() == [[2, 0], [2, 0], [0, 0]]
 
 
+def test_the_last_row_fires_on_no_day_even_where_scores_are_infinite():
+    times = pd.date_range("2026-03-01T12:00Z", periods=3, freq="D")
+    frame = pd.DataFrame({"score": [np.inf, np.inf, 1.0], "truth": True, "started_at": times})
+    result = swept(frame)
+    assert result.frame[["threshold", "fired_per_day"]].to_numpy().tolist() == [
+        [1, 1],
+        [np.inf, 1],
+        [np.inf, 0],
+    ]
+    assert result.at(np.inf)["fired_per_day"].tolist() == [1]
+
+
+@pytest.mark.parametrize("by", [(), "key"])
+def test_rates_of_a_large_sweep_are_those_of_a_small_one(by, monkeypatch):
+    """What is too large to keep is counted when asked for."""
+    generator = np.random.default_rng(0)
+    frame = pd.DataFrame({"score": generator.random(500), "truth": generator.random(500) < 0.4})
+    frame["key"] = generator.integers(0, 3, 500)
+    frame["started_at"] = pd.date_range("2026-03-01T12:00Z", periods=500, freq="h")
+    small = swept(frame, by=by)
+    kept = [small.frame, small.at([0.2, np.inf, 0.5])]
+    monkeypatch.setattr(sweeps, "_MOST_KEPT", 0)
+    large = swept(frame, by=by)
+    for before, after in zip(kept, (large.frame, large.at([0.2, np.inf, 0.5])), strict=True):
+        pd.testing.assert_frame_equal(before, after)
+    assert "in_days" not in vars(large)
+
+
 def test_days_are_those_of_the_zone():
     times = ["2026-03-01T22:30", "2026-03-01T23:30", "2026-03-02T22:30", "2026-03-02T23:30"]
     assert swept(at_times(times)).days.n_days == 0
@@ -531,6 +562,23 @@ def test_times_that_cannot_be_placed_give_no_days(times):
     frame = at_times(times)
     frame["detected_at"] = frame["detected_at"].dt.tz_localize(None)
     assert swept(frame).days is None
+
+
+def test_times_of_arrow_are_times():
+    frame = pd.DataFrame({"score": [0.5] * 4, "truth": True})
+    times = pd.Series(pd.date_range("2026-03-01T12:00Z", periods=4, freq="D")).dt.tz_convert("Europe/Berlin")
+    plain, arrow = (
+        swept(frame.assign(started_at=column)).days
+        for column in (times, times.astype("timestamp[us, tz=Europe/Berlin][pyarrow]"))
+    )
+    assert arrow == plain
+    assert arrow.n_days == 2
+
+
+@pytest.mark.parametrize("by", [None, (), [], "score", ["score"], pd.Index(["score"]), np.array(["score"])])
+def test_group_columns_may_be_none_one_or_several(by):
+    result = swept(pd.DataFrame({"score": [1.0, 2.0], "truth": True}).assign(key=0), by=by)
+    assert result.n_groups == (1 if by is None or len(by) == 0 else 2)
 
 
 def test_started_at_goes_before_detected_at():

@@ -55,11 +55,20 @@ def test_p_values_are_binomial_tails(count, target):
         ([3, 88], (0, 100), 101),
         ([0.1, 1.5], (0, 10), 101),
         ([-0.5, 1], (-1, 1), 201),
+        ([1e-6, 7e-4], (0, 1e-3), 101),
+        ([0.0, 0.0], (0, 1), 101),
     ],
 )
 def test_the_grid_has_a_hundred_steps_on_the_scale_of_the_scores(scores, ends, n):
     grid = fixed_grid(np.array([*scores, np.nan, np.inf]))
     assert (grid[0], grid[-1], len(grid)) == (*ends, n)
+
+
+@pytest.mark.parametrize("largest", [5e-324, 1.7e308])
+def test_the_grid_of_scores_at_the_end_of_what_floats_hold_is_finite(largest):
+    grid = fixed_grid(np.array([0.0, largest]))
+    assert np.isfinite(grid).all()
+    assert (np.diff(grid) > 0).all()
 
 
 def test_the_grid_holds_the_numbers_that_people_write():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -245,3 +246,51 @@ def test_a_clock_that_was_wrong_spoils_nothing_else():
     frame = detections([0, 1, 2])
     frame.loc[1, "detected_at"] = pd.Timestamp(year=9999, month=1, day=1, tz="UTC").as_unit("us")
     assert replay_batches(frame, tick_s=10).batches["n_detections"].tolist() == [2, 1]
+
+
+def test_days_after_the_look_are_no_days_without_calls():
+    """Ten days of an alarm an hour, looked at in the middle."""
+    frame = detections(range(0, 10 * 86_400, 3600))
+    half = replay_batches(frame, until=START + pd.Timedelta(days=5)).summary
+    assert half["calls_per_day"][0] == replay_batches(frame).summary["calls_per_day"][0] == 24
+
+
+def test_the_table_in_a_notebook_has_bounds_beside_each_value():
+    frame = detections([0, 100])
+    html = replay_batches(frame, tick_s=10, phase_s="bounds")._repr_html_()
+    titles = re.findall("<th>(.+?)</th>", html)
+    assert {"low", "high", "wait_p95_s"} <= set(titles)
+    assert not any(title.endswith(("_low", "_high")) for title in titles)
+    (cells,) = re.findall("<th>n_batches</th>(.+?)</tr>", html, re.DOTALL)
+    assert re.findall("<td>(.+?)</td>", cells) == ["2", "2", "2"]
+
+
+def test_ids_that_are_no_numbers_stay():
+    frame = detections([0, 100]).assign(detection_id=["a", "b"])
+    assert replay_batches(frame).members["detection_id"].tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize(("until", "n"), [("0001-01-01", 0), ("9999-12-31", 2)])
+def test_the_look_may_be_as_of_any_year(until, n):
+    assert len(replay_batches(detections([0, 100]), until=until).batches) == n
+
+
+@pytest.mark.parametrize(
+    ("columns", "match"),
+    [
+        ({"camera_id": [["a"]]}, "Column 'camera_id' does not hold names"),
+        ({"object_type": [["person"]]}, "Column 'object_type' does not hold names"),
+        ({"confidence": ["high"]}, "Column 'confidence' cannot be a score"),
+    ],
+)
+def test_bad_columns(columns, match):
+    frame = detections([0]).assign(**{"object_type": "person", "confidence": 0.9, **columns})
+    with pytest.raises(BadInputError, match=match):
+        replay_batches(frame, fast_path=(0.9, ["person"]))
+
+
+def test_bad_moments_and_thresholds():
+    with pytest.raises(BadInputError, match=r"until is np.int64\(5\)"):
+        replay_batches(detections([0]), until=np.int64(5))
+    with pytest.raises(BadInputError, match="fast_path is"):
+        replay_batches(detections([0], confidence=1.0, object_type="car"), fast_path=(np.nan, ["car"]))

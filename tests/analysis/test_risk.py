@@ -127,3 +127,25 @@ def test_bad_events():
         compare_risk_levels([1])
     with pytest.raises(BadInputError, match="no score"):
         risk_level(["high"])
+
+
+@pytest.mark.parametrize(
+    ("scores", "match"),
+    [
+        ([True], "its dtype is bool"),
+        (pd.DatetimeIndex(["2026-03-14"]), "no score"),
+        (np.array([[1, 2]]), "scores is a ndarray"),
+        (pd.DataFrame({"risk_score": [1]}), "scores is a DataFrame"),
+    ],
+)
+def test_what_is_no_score_has_no_level(scores, match):
+    with pytest.raises(BadInputError, match=match):
+        risk_level(scores)
+
+
+def test_flags_of_sqlite_are_read_and_words_are_refused():
+    """0 and 1 beside a missing one; "no" is not taken for true."""
+    row = compare_risk_levels(events([10, 50, 90], is_failed=[0.0, 1.0, np.nan])).iloc[0]
+    assert row[["n_events", "n_failed"]].tolist() == [2, 1]
+    with pytest.raises(BadInputError, match="is_failed"):
+        compare_risk_levels(events([10], is_failed=["no"]))

@@ -158,8 +158,15 @@ def test_bounds_hold_however_the_unlabelled_units_turn_out(rows, threshold):
 @pytest.mark.parametrize("weight", [[1.0, np.nan], [1, -1], [1, np.inf]])
 def test_weights_that_are_none_are_refused(weight):
     frame = pd.DataFrame({"score": [0.1, 0.2], "truth": True, "w": weight})
-    with pytest.raises(BadInputError, match=r"1 of 2 values.*Allowed: finite, 0 or more"):
+    with pytest.raises(BadInputError, match=r"1 of 2 values.*Allowed: 0 to 2"):
         swept(frame, weight="w")
+
+
+@pytest.mark.parametrize("weight", [2.0**53, 2.0**40 + 1])
+def test_sums_of_large_weights_never_wrap_around(weight):
+    frame = pd.DataFrame({"score": np.arange(6000.0), "truth": True, "w": weight})
+    table = sweep(frame, score="score", truth="truth", weight="w").at([0.0, 3000.0])
+    assert table["tp"].tolist() == [6000 * weight, 3000 * weight]
 
 
 @pytest.mark.parametrize("chance", [0.0, -0.1, 1.01, 50.0])
