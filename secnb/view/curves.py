@@ -1,4 +1,7 @@
-"""The charts of the threshold panel: precision and recall, and what fires."""
+"""The charts of the threshold panel: precision and recall, what fires, and the scores by verdict.
+
+A screen reader gets the numbers at the slider instead of the marks, of which there are hundreds.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,17 @@ from typing import Final
 from secnb.view.marks import (
     COLOURS,
     LINE,
+    TEXT,
     WIDTH,
     Axes,
     Spec,
     every_position,
-    not_recorded,
     rule,
     thin_number,
     x_axis,
+    zones,
 )
+from secnb.view.thresholds import marked, names_of_marked
 
 # What fires is counted within the whole days where those are known, else over all units.
 _FIRED: Final = {
@@ -25,124 +30,208 @@ _FIRED: Final = {
     "false alarms": "{fp}",
     "unlabelled": "{n} - {tp} - {fp}",
 }
+_POINT: Final[Spec] = {"type": "point", "filled": True, "size": 80, "aria": False}
+_AXIS: Final[Spec] = {"minExtent": 40, "titleFontWeight": "normal", "titleLimit": 130}
 
 
 def rates(axes: Axes) -> Spec:
-    """Draw precision and recall over the threshold, with their names at the ends of the curves."""
+    """Draw precision and recall with their intervals, and their names at the ends of the curves.
+
+    Where the evidence is unknown there is no curve: the bands are what the rates are at least and at most.
+    """
     names = ["precision", "recall"]
+    low, high = (
+        f"datum.name === 'precision' ? datum.precision_{end} : datum.recall_{end}" for end in ("low", "high")
+    )
     long: list[Spec] = [
         *every_position(axes),
+        {"filter": f"datum.i >= {axes.recorded}"},
         {"calculate": "datum.tp + datum.fp > 0 ? datum.tp / (datum.tp + datum.fp) : null", "as": "precision"},
         {"calculate": "datum.positives > 0 ? datum.tp / datum.positives : null", "as": "recall"},
         {"fold": names, "as": ["name", "rate"]},
-        {"filter": f"isValid(datum.rate) && datum.i >= {axes.known}"},
+        {"calculate": low, "as": "low"},
+        {"calculate": high, "as": "high"},
+        {"calculate": f"datum.i >= {axes.known}", "as": "is_known"},
+        {"filter": "isValid(datum.rate) || !datum.is_known"},
     ]
-    ends: list[Spec] = [
-        {"joinaggregate": [{"op": "max", "field": "i", "as": "last"}], "groupby": ["name"]},
-        {"filter": "datum.i === datum.last"},
-    ]
+    known: list[Spec] = [{"filter": "datum.is_known"}]
     y = {
         "field": "rate",
         "type": "quantitative",
         "scale": {"domain": [0, 1]},
         "axis": {"format": ".0%", "tickCount": 5, "minExtent": 40, "title": None},
     }
-    colour = _colour(names)
-    curve = {"x": x_axis(axes, "t", named=False), "y": y, "color": colour}
+    curve = {"x": x_axis(axes, "t"), "y": y, "color": _colour(names)}
+    # What is possible and what is likely are two bands, which do not run into each other.
+    band = {
+        **curve,
+        "y": {**y, "field": "low"},
+        "y2": {"field": "high"},
+        "detail": {"field": "is_known", "type": "nominal"},
+    }
     return {
         "width": WIDTH,
-        "height": 170,
+        "height": 150,
         "layer": [
-            *not_recorded(axes, named=False),
+            *zones(axes, words_y=142),
+            *marked(axes),
+            *names_of_marked(axes),
             {
                 "transform": long,
                 "layer": [
-                    {"mark": {"type": "line", "strokeWidth": 2.5, "clip": True}, "encoding": curve},
-                    *(_end_name(name, dy, curve, ends) for name, dy in (("precision", -7), ("recall", 7))),
+                    {"mark": {"type": "area", "opacity": 0.3, "clip": True, "aria": False}, "encoding": band},
                     {
-                        "transform": [{"filter": "datum.i === position"}],
-                        "mark": {"type": "point", "filled": True, "size": 80, "opacity": 1},
+                        "transform": known,
+                        "mark": {"type": "line", "strokeWidth": 2.5, "clip": True, "aria": False},
+                        "encoding": curve,
+                    },
+                    *(_end_name(name, dy, curve, known) for name, dy in (("precision", -9), ("recall", 4))),
+                    {
+                        "transform": [*known, {"filter": "datum.i === position"}],
+                        "mark": {**_POINT, "opacity": 1},
                         "encoding": curve,
                     },
                 ],
             },
-            rule(axes, named=False),
+            rule(axes),
         ],
     }
 
 
-def _end_name(name: str, dy: int, curve: Spec, ends: list[Spec]) -> Spec:
+def _end_name(name: str, dy: int, curve: Spec, known: list[Spec]) -> Spec:
     """Write a curve's name at its right end; one above and one below, so that they never overlap."""
+    ends: list[Spec] = [
+        {"joinaggregate": [{"op": "max", "field": "i", "as": "last"}], "groupby": ["name"]},
+        {"filter": f"datum.i === datum.last && datum.name === {json.dumps(name)}"},
+    ]
     return {
-        "transform": [*ends, {"filter": f"datum.name === {json.dumps(name)}"}],
-        "mark": {"type": "text", "align": "left", "dx": 7, "dy": dy, "fontSize": 12, "fontWeight": 600},
+        "transform": [*known, *ends],
+        "mark": {
+            "type": "text",
+            "align": "left",
+            "dx": 7,
+            "dy": dy,
+            "fontSize": 12,
+            "fontWeight": 600,
+            "aria": False,
+        },
         "encoding": {**curve, "text": {"field": "name"}},
     }
 
 
 def fires(axes: Axes) -> Spec:
     """Draw what fires over the threshold, split into true, false and unlabelled where labels exist."""
-    per = f" / {axes.n_days}" if axes.n_days else ""
-    source = {"n": "datum.n", "tp": "datum.tp", "fp": "datum.fp"}
-    if axes.n_days:
-        source = {name: f"datum.day_{name}" for name in source}
-    counted = {kind: _FIRED[kind].format(**source) for kind in axes.kinds}
+    prefix = "datum.day_" if axes.n_days else "datum."
     stacked: list[Spec] = [
         *every_position(axes),
-        *({"calculate": f"({text}){per}", "as": kind} for kind, text in counted.items()),
-        {"fold": list(axes.kinds), "as": ["name", "number"]},
-        {"calculate": f"indexof({json.dumps(list(axes.kinds))}, datum.name)", "as": "rank"},
+        {"filter": f"datum.i >= {axes.recorded}"},
+        *_by_kind(axes, prefix),
     ]
-    title = {"title": axes.fires_title, "titleFontWeight": "normal", "titleLimit": 170}
-    # A handful of units must not get ticks at halves.
-    n_ticks = 5 if axes.n_days else max(min(axes.n_units, 5), 1)
-    y: Spec = {
-        "field": "number",
-        "type": "quantitative",
-        "stack": "zero",
-        "axis": {
-            **title,
-            "tickCount": n_ticks,
-            "minExtent": 40,
-            "labelExpr": thin_number("datum.value", ",~r"),
-        },
-    }
-    if not axes.n_units:
-        y["scale"] = {"domain": [0, 1]}
+    y = _number(axes, "number", title=axes.fires_title, n_ticks=4, is_rate=bool(axes.n_days))
+    x = x_axis(axes, "t")
     seen = {"expr": f"position < {axes.recorded} ? 0 : 1"}
-    total = {**y, "field": "total", "stack": None}
-    at_slider = [
-        *every_position(axes),
-        # The point is always there, if unseen, since the y axis has no range over no data.
-        {"filter": f"datum.i === max(position, {axes.recorded})"},
-        {"calculate": f"({source['n']}){per}", "as": "total"},
-    ]
+    total: list[Spec] = [*every_position(axes), {"calculate": f"{prefix}n", "as": "total"}]
+    # The point is always there, if unseen, since the y axis has no range over no data.
+    at_slider: list[Spec] = [*total, {"filter": f"datum.i === max(position, {axes.recorded})"}]
+    colour = _colour(list(axes.kinds), has_legend=axes.has_labels)
+    area = {"x": x, "y": y, "order": {"field": "rank", "type": "quantitative"}, "color": colour}
+    point = {"x": x, "y": {**y, "field": "total", "stack": None}}
     return {
         "width": WIDTH,
-        "height": 130,
+        "height": 100,
         "layer": [
-            *not_recorded(axes, named=True),
+            *zones(axes, words_y=None if axes.has_labels else 10),
             {
                 "transform": stacked,
-                "mark": {"type": "area", "opacity": 0.75, "clip": True},
-                "encoding": {
-                    "x": x_axis(axes, "t", named=True),
-                    "y": y,
-                    "order": {"field": "rank", "type": "quantitative"},
-                    "color": _colour(list(axes.kinds), has_legend=axes.has_labels),
-                },
+                "mark": {"type": "area", "opacity": 0.75, "clip": True, "aria": False},
+                "encoding": area,
             },
+            *(_days_band(axes, total, point) if axes.has_reach else []),
+            *marked(axes),
+            *(names_of_marked(axes) if not axes.has_labels else []),
             {
                 "transform": at_slider,
-                "mark": {"type": "point", "filled": True, "size": 80, "color": LINE, "opacity": seen},
-                "encoding": {"x": x_axis(axes, "t", named=True), "y": total},
+                "mark": {**_POINT, "color": LINE, "opacity": seen},
+                "encoding": point,
             },
+            rule(axes),
+        ],
+    }
+
+
+def _days_band(axes: Axes, total: list[Spec], point: Spec) -> list[Spec]:
+    """Draw the interval of what fires per day as a band around the top of the stack."""
+    ends: list[Spec] = [
+        *total,
+        {"filter": f"datum.i >= {axes.recorded}"},
+        {"calculate": "max(datum.total - datum.reach, 0)", "as": "low"},
+        {"calculate": "datum.total + datum.reach", "as": "high"},
+    ]
+    y = {**point["y"], "field": "low"}
+    mark = {"type": "area", "color": LINE, "opacity": 0.45, "clip": True, "aria": False}
+    return [{"transform": ends, "mark": mark, "encoding": {**point, "y": y, "y2": {"field": "high"}}}]
+
+
+def scores(axes: Axes) -> Spec:
+    """Draw how many units have which score, by verdict; those that fire at the slider are stronger."""
+    binned: list[Spec] = [
+        *every_position(axes),
+        *({"calculate": f"datum.d_{name} / {axes.scale}", "as": f"b_{name}"} for name in _counted(axes)),
+        *_by_kind(axes, "datum.b_"),
+        {"stack": "number", "groupby": ["i"], "sort": [{"field": "rank"}], "as": ["below", "above"]},
+        {"filter": "datum.number > 0"},
+        {"calculate": f"datum.t + {json.dumps(axes.step)}", "as": "to"},
+    ]
+    x = {"x": x_axis(axes, "t", named=True), "x2": {"field": "to"}}
+    y = {**_number(axes, "below", title="scores", n_ticks=2), "stack": None}
+    return {
+        "width": WIDTH,
+        "height": 60,
+        "layer": [
+            *zones(axes, named=True),
+            {
+                "transform": binned,
+                "mark": {"type": "rect", "aria": False},
+                "encoding": {
+                    **x,
+                    "y": y,
+                    "y2": {"field": "above"},
+                    "color": _colour(list(axes.kinds)),
+                    "opacity": {"condition": {"test": "datum.i >= position", "value": 0.9}, "value": 0.35},
+                },
+            },
+            *marked(axes, named=True),
             rule(axes, named=True),
         ],
     }
 
 
+def _counted(axes: Axes) -> list[str]:
+    return ["n", "tp", "fp"] if axes.has_labels else ["n"]
+
+
+def _by_kind(axes: Axes, prefix: str) -> list[Spec]:
+    """Make a row of every kind of unit, in the order of the stack."""
+    parts = {name: f"{prefix}{name}" for name in ("n", "tp", "fp")}
+    return [
+        *({"calculate": _FIRED[kind].format(**parts), "as": kind} for kind in axes.kinds),
+        {"fold": list(axes.kinds), "as": ["name", "number"]},
+        {"calculate": f"indexof({json.dumps(list(axes.kinds))}, datum.name)", "as": "rank"},
+    ]
+
+
+def _number(axes: Axes, field: str, *, title: str, n_ticks: int, is_rate: bool = False) -> Spec:
+    """Return a y axis of stacked numbers, with thin spaces between thousands."""
+    label = thin_number("datum.value", ",~r")
+    if not is_rate and axes.scale == 1:
+        # There are no halves of units; Vega-Lite 5 knows no smallest step of ticks.
+        label = f"datum.value % 1 ? '' : {label}"
+    axis = {**_AXIS, "title": title, "tickCount": n_ticks, "labelExpr": label}
+    y: Spec = {"field": field, "type": "quantitative", "stack": "zero", "axis": axis}
+    return y if axes.n_units else {**y, "scale": {"domain": [0, 1]}}
+
+
 def _colour(names: list[str], *, has_legend: bool = False) -> Spec:
-    legend = {"title": None, "orient": "right", "offset": 8} if has_legend else None
+    legend = {"title": None, "orient": "right", "offset": 8, "labelColor": TEXT} if has_legend else None
     scale = {"domain": names, "range": [COLOURS[name] for name in names]}
     return {"field": "name", "type": "nominal", "scale": scale, "legend": legend}

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from secnb.errors import BadInputError
+
 
 @dataclass(frozen=True)
 class Slider:
@@ -46,10 +48,48 @@ class Slider:
         """Return the last position at or below a score; 0 where there is none."""
         return max(int(np.searchsorted(self.thresholds, score, side="right")) - 1, 0)
 
+    def nearest(self, threshold: float) -> int:
+        """Return the position next to a threshold."""
+        return int(np.argmin(np.abs(self.thresholds - threshold)))
 
-def slider_over(scores: NDArray[np.float64]) -> Slider:
-    """Choose positions: 0 to 1 by 0.01, whole numbers to 100 by 1, else a round grid over the range."""
+    def covers(self, values: NDArray[np.float64]) -> bool:
+        """Whether all values lie between the first and the last position."""
+        return bool(((values >= self.value(0)) & (values <= self.value(self.n_steps))).all())
+
+
+def slider_over(scores: NDArray[np.float64], marked: NDArray[np.float64] | None = None) -> Slider:
+    """Choose positions: 0 to 1 by 0.01, whole numbers to 100 by 1, else a round grid over the range.
+
+    A round grid also covers thresholds that are marked beside the scores, but not farther away than the
+    scores lie apart.
+
+    Raises
+    ------
+    BadInputError
+        A marked threshold lies outside.
+    """
+    marked = np.empty(0) if marked is None else marked
     finite = scores[np.isfinite(scores)]
+    slider = _slider_over(finite)
+    if slider.covers(marked):
+        return slider
+    low, high = slider.value(0), slider.value(slider.n_steps)
+    if not _is_usual(finite) and low - (high - low) <= marked.min() and marked.max() <= high + (high - low):
+        return _slider_over(np.concatenate((finite, marked)))
+    outside = marked[(marked < low) | (marked > high)]
+    raise BadInputError(
+        f"The threshold {outside[0]:g} lies outside of the scores swept. Allowed: {low:g} to {high:g}.",
+        hint="current= and choice= are thresholds of the column that was swept, on its scale",
+    )
+
+
+def _is_usual(finite: NDArray[np.float64]) -> bool:
+    """Whether the scale is given by the kind of score: a probability, or whole points out of a hundred."""
+    is_points = (finite == np.floor(finite)).all()
+    return not len(finite) or bool(finite.min() >= 0 and finite.max() <= (100 if is_points else 1))
+
+
+def _slider_over(finite: NDArray[np.float64]) -> Slider:
     if not len(finite) or (finite.min() >= 0 and finite.max() <= 1):
         return Slider(first=0, n_steps=100, mantissa=1, exponent=-2, start=50)
     if finite.min() >= 0 and finite.max() <= 100 and (finite == np.floor(finite)).all():

@@ -5,21 +5,20 @@ from __future__ import annotations
 import html
 import json
 import re
+from decimal import ROUND_HALF_UP, Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
 import vl_convert
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from secnb.analysis.counting import ThresholdSweep, sweep
 from secnb.errors import BadInputError
 from secnb.view.panels import MIME, Panel, panel
-from secnb.view.sliders import slider_over
 
 # JupyterLab 4.6 brings Vega-Lite 5.6; this is the nearest that vl-convert has.
 VERSION = "5.8"
+NAMES = "threshold|fires|true alarms|false alarms|unlabelled|missed|precision|recall|fires per day"
 NASTY = "\"];alert('x')//</script>${datum.n}\\u0022"
 
 
@@ -42,33 +41,53 @@ def param(spec: dict, name: str) -> dict:
     return next(p for p in spec["params"] if p["name"] == name)
 
 
-def drawn(of: Panel, *, threshold: float | None = None, group: int = 0) -> str:
-    """Draw the panel with the slider and the menu at given positions."""
+def drawn(of: Panel, *menus: int, threshold: float | None = None) -> str:
+    """Draw the panel with the slider and the menus at given positions; -1 is all."""
     spec = of.spec
     if threshold is not None:
         # A slider in a page gives text.
         param(spec, "threshold")["value"] = str(threshold)
-    param(spec, "shown_group")["value"] = group
+    for n, position in enumerate(menus):
+        param(spec, f"shown_{n}")["value"] = position
     return html.unescape(vl_convert.vegalite_to_svg(spec, vl_version=VERSION))
 
 
 def numbers(svg: str) -> dict[str, str]:
-    names = "threshold|fires|true alarms|false alarms|precision|recall|fires per day"
-    return dict(re.findall(rf'aria-label="({names}): ([^"]*)"', svg))
+    """Return what a screen reader reads, by name, with the interval of each number."""
+    return dict(re.findall(rf'aria-label="((?:{NAMES})(?: interval)?): ([^"]*)"', svg))
 
 
-def expected(row: pd.Series, *, decimals: int = 2) -> dict[str, str]:
+def expected(row: pd.Series, *, decimals: int = 2, has_rest: bool = True) -> dict[str, str]:
     """Write one row of ``.at`` as the panel writes it."""
     texts = {
         "threshold": f"{row['threshold']:.{decimals}f}",
         "fires": thin(row["n_fired"]),
         "true alarms": thin(row["tp"]),
         "false alarms": thin(row["fp"]),
-        "precision": f"{row['precision']:.1%}".replace("nan%", "\u2013"),
-        "recall": f"{row['recall']:.1%}".replace("nan%", "\u2013"),
+        "unlabelled": thin(row["n_unlabelled"]),
+        "missed": thin(row["fn"]),
+        "fires per day": per_day(row["fired_per_day"]),
     }
-    rate = row["fired_per_day"]
-    return texts | {"fires per day": f"{rate:.2f}" if rate < 10 else f"{rate:,.1f}"}
+    if not has_rest:
+        del texts["unlabelled"]
+    for rate in ("precision", "recall"):
+        low, high = 100 * row[f"{rate}_low"], 100 * row[f"{rate}_high"]
+        texts[rate] = "\u2013" if pd.isna(row[rate]) else f"{row[rate]:.1%}"
+        is_said = row["evidence"] == "unknown" or not pd.isna(row[rate])
+        texts[f"{rate} interval"] = f"{low:.1f}\u2013{high:.1f}%" if is_said else ""
+    return texts
+
+
+def per_day(rate: float) -> str:
+    # A page rounds a half upwards.
+    return str(Decimal(rate).quantize(Decimal("0.01" if rate < 10 else "0.1"), ROUND_HALF_UP))
+
+
+def read(of: Panel, *menus: int, threshold: float) -> dict[str, str]:
+    """Return the numbers on screen that stand in a row of ``.at``."""
+    found = numbers(drawn(of, *menus, threshold=threshold))
+    del found["fires per day interval"]
+    return found
 
 
 def thin(number: float) -> str:
@@ -102,22 +121,53 @@ def test_the_specification_is_plain_json_and_compiles(kind):
     spec = panel(PANELS[kind]()).spec
     assert json.loads(json.dumps(spec, allow_nan=False)) == spec
     compiled = vl_convert.vegalite_to_vega(spec, vl_version=VERSION)
-    assert {"threshold", "shown_group", "position"} <= {signal["name"] for signal in compiled["signals"]}
+    assert {"threshold", "shown", "position"} <= {signal["name"] for signal in compiled["signals"]}
     assert drawn(panel(PANELS[kind]())).startswith("<svg")
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.01, 0.29, 0.57, 0.58, 0.99, 1.0])
 def test_numbers_at_the_slider_equal_those_of_python(threshold):
     result = swept(labelled())
-    assert numbers(drawn(panel(result), threshold=threshold)) == expected(result.at(threshold).iloc[0])
+    assert read(panel(result), threshold=threshold) == expected(result.at(threshold).iloc[0])
 
 
-@pytest.mark.parametrize("group", [0, 1, 2, 3])
+MENUS = {
+    (-1, -1, -1): "",
+    (0, -1, -1): "camera == 'a'",
+    (2, -1, 0): "camera.isna()",
+    (-1, 1, -1): "hour == 10",
+    (1, 0, 0): "camera == 'b' and hour == 9",
+}
+
+
+@pytest.mark.parametrize("group", [-1, 0, 1, 2])
 def test_the_menu_shows_one_group_or_the_sum_of_all(group):
     frame = labelled(key=["a", "b", None] * 200)
     parts, whole = swept(frame, by="key").at(0.29), swept(frame).at(0.29)
-    row = whole.iloc[0] if group == 0 else parts.iloc[group - 1]
-    assert numbers(drawn(panel(swept(frame, by="key")), threshold=0.29, group=group)) == expected(row)
+    row = whole.iloc[0] if group < 0 else parts.iloc[group]
+    assert read(panel(swept(frame, by="key")), group, threshold=0.29) == expected(row)
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+@pytest.mark.parametrize(("menus", "query"), MENUS.items(), ids=str)
+def test_every_menu_chooses_and_all_sums_up(menus, query, clustered):
+    """Numbers and intervals are those of a sweep of just these rows."""
+    frame = labelled(
+        camera=["b", "a", None] * 200, hour=[9, 10] * 300, object_type="person", episode=list(range(60)) * 10
+    )
+    cluster = {"cluster": "episode"} if clustered else {}
+    of = panel(swept(frame, by=["camera", "hour", "object_type"], **cluster))
+    chosen = swept(frame.query(query) if query else frame, **cluster)
+    found, row = read(of, *menus, threshold=0.57), chosen.at(0.57).iloc[0]
+    # Whole days are those of all rows, of which the first or the last may have none of these.
+    assert found | {"fires per day": ""} == expected(row) | {"fires per day": ""}
+
+
+def test_menus_at_values_that_never_meet_show_nothing_and_say_so():
+    frame = labelled(camera=["a", "b"] * 300, hour=[9, 10] * 300)
+    svg = drawn(panel(swept(frame, by=["camera", "hour"])), 0, 1, threshold=0.5)
+    assert numbers(svg)["fires"] == "0"
+    assert "No unit has these values together." in svg
 
 
 OPTIONS = {
@@ -136,7 +186,22 @@ def test_numbers_at_the_slider_equal_those_of_python_with_every_option(kind, thr
     frame["chance"] = 0.5
     frame["is_missed"] = np.arange(len(frame)) % 10 == 0
     result = swept(frame, **OPTIONS[kind])
-    assert numbers(drawn(panel(result), threshold=threshold)) == expected(result.at(threshold).iloc[0])
+    row = result.at(threshold).iloc[0]
+    assert read(panel(result), threshold=threshold) == expected(row, has_rest=kind != "probabilities")
+
+
+def test_a_sweep_at_given_thresholds_is_counted_at_every_position():
+    """What lies below the thresholds given was recorded all the same."""
+    coarse, fine = swept(labelled(), at=[0.5, 0.7]), swept(labelled())
+    assert panel(coarse).spec["datasets"] == panel(fine).spec["datasets"]
+    assert read(panel(coarse), threshold=0.29) == expected(fine.at(0.29).iloc[0])
+
+
+def test_fractions_are_shown_with_a_decimal():
+    result = swept(labelled().assign(weight=0.3), weight="weight")
+    shown, row = read(panel(result), threshold=0.57), result.at(0.57).iloc[0]
+    for name, column in (("fires", "n_fired"), ("true alarms", "tp"), ("missed", "fn")):
+        assert float(shown[name]) == pytest.approx(row[column], abs=0.051)
 
 
 def test_with_probabilities_no_unlabelled_band_is_drawn():
@@ -146,20 +211,27 @@ def test_with_probabilities_no_unlabelled_band_is_drawn():
     assert json.loads(json.dumps(spec, allow_nan=False)) == spec
 
 
+def sent(group: dict, name: str) -> list[int]:
+    """Add up what is sent from the right, as the page does."""
+    return np.cumsum([int(part) for part in group[f"d_{name}"].split()][::-1])[::-1].tolist()
+
+
 def test_every_count_of_every_position_is_sent():
     result = swept(labelled())
     group = panel(result).spec["datasets"]["groups"][0]
     table = result.at([float(f"{i}e-2") for i in range(101)])
-    assert group["n"] == table["n_fired"].tolist()
-    assert group["tp"] == table["tp"].tolist()
-    assert group["fp"] == table["fp"].tolist()
-    rates = np.array(group["day_n"]) / result.days.n_days
+    assert sent(group, "n") == table["n_fired"].tolist()
+    assert sent(group, "tp") == table["tp"].tolist()
+    assert sent(group, "fp") == table["fp"].tolist()
+    rates = np.array(sent(group, "day_n")) / result.days.n_days
     assert rates.tolist() == table["fired_per_day"].tolist()
+    ends = np.array(sent(group, "precision_low")) / 1000
+    assert ends == pytest.approx(table["precision_low"], abs=0.000501)
 
 
 def test_without_labels_only_what_fires_is_shown():
     svg = drawn(panel(PANELS["unlabelled"]()))
-    assert set(numbers(svg)) == {"threshold", "fires", "fires per day"}
+    assert set(numbers(svg)) == {"threshold", "fires", "fires per day", "fires per day interval"}
     assert "precision" not in svg
     assert "0 labelled" in svg
 
@@ -184,18 +256,20 @@ def test_the_caption_says_what_the_numbers_rest_on():
     frame = labelled()
     frame.attrs["timezone"] = "Europe/Berlin"
     frame.loc[frame.index[:5], "score"] = np.nan
-    svg = drawn(panel(swept(frame)))
-    n_labelled = frame["truth"].iloc[5:].notna().sum()
-    assert f"A row is a unit. 595 units: {n_labelled} labelled" in svg
-    assert "5 rows without a score left out" in svg
-    assert "whole days in Europe/Berlin" in svg
-    assert "objects never detected are not counted" in svg
+    of = panel(swept(frame))
+    caption = of.spec["datasets"]["groups"][0]["caption"]
+    text, n_labelled = caption.replace("\n", " "), frame["truth"].iloc[5:].notna().sum()
+    assert caption.splitlines()[0] in drawn(of)
+    assert f"A row is a unit. 595 units: {n_labelled} labelled" in text
+    assert "5 rows without a score left out" in text
+    assert "whole days in Europe/Berlin" in text
+    assert "objects never detected are not counted" in text
 
 
 def test_the_caption_is_that_of_the_shown_group():
     of = panel(swept(labelled(n=30, key=["a"] * 10 + ["b"] * 20), by="key"))
     assert "30 units" in drawn(of)
-    assert "10 units" in drawn(of, group=1)
+    assert "10 units" in drawn(of, 0)
 
 
 def test_thousands_are_parted_by_thin_spaces():
@@ -222,9 +296,16 @@ def test_texts_of_the_data_stay_texts():
         columns={"score": NASTY + "s", "truth": NASTY + "t"}
     )
     spec = panel(sweep(frame, score=NASTY + "s", truth=NASTY + "t", by=NASTY)).spec
-    assert param(spec, "shown_group")["bind"]["labels"] == ["all", NASTY, "b"]
+    assert param(spec, "shown_0")["bind"]["labels"] == ["all", NASTY, "b"]
     assert not [text for text in expressions(spec) if "alert" in text]
     assert "fires" in numbers(html.unescape(vl_convert.vegalite_to_svg(spec, vl_version=VERSION)))
+
+
+def test_keys_that_are_not_unicode_are_shown_as_escapes():
+    keys = pd.Series(["g\udcff", "b"] * 3, dtype=object)
+    of = panel(swept(labelled(n=6, key=keys), by="key"))
+    assert json.dumps(of._repr_mimebundle_(), ensure_ascii=False).encode()
+    assert param(of.spec, "shown_0")["bind"]["labels"] == ["all", "b", "g\\udcff"]
 
 
 def expressions(node: object) -> list[str]:
@@ -239,15 +320,16 @@ def expressions(node: object) -> list[str]:
     return own + [text for item in node.values() for text in expressions(item)]
 
 
-def test_group_names_say_what_is_missing_and_join_several_keys():
-    frame = labelled(n=4, key=["a", None, "a", "a"], hour=pd.array([1, 2, 1, None], dtype="Int64"))
-    labels = param(panel(swept(frame, by=["key", "hour"])).spec, "shown_group")["bind"]["labels"]
-    assert labels == ["all", "a · 1", "a · missing", "missing · 2"]
+def test_each_group_column_has_a_menu_that_says_what_is_missing_or_blank():
+    frame = labelled(n=4, key=["a", None, " ", "a"], hour=pd.array([1, 2, 10, None], dtype="Int64"))
+    spec = panel(swept(frame, by=["key", "hour"])).spec
+    assert param(spec, "shown_0")["bind"]["labels"] == ["all", "blank (1)", "a", "missing"]
+    assert param(spec, "shown_1")["bind"]["labels"] == ["all", "1", "2", "10", "missing"]
 
 
 def test_48_groups_stay_small():
     frame = labelled(n=48 * 300, key=list(range(48)) * 300)
-    assert len(json.dumps(panel(swept(frame, by="key")).spec)) < 400_000
+    assert len(json.dumps(panel(swept(frame, by="key")).spec)) < 300_000
 
 
 def test_the_bundle_holds_vega_lite_5_and_text_but_no_html():
@@ -276,37 +358,68 @@ def test_something_else_than_a_sweep_is_refused():
         panel(labelled())
 
 
-@settings(max_examples=300)
-@given(st.lists(st.floats(allow_nan=False), max_size=5))
-def test_the_slider_covers_all_finite_scores_with_distinct_positions(scores):
-    slider = slider_over(np.array(scores))
-    values = slider.thresholds
-    assert np.isfinite(values).all()
-    assert (np.diff(values) > 0).all()
-    assert 1 <= slider.n_steps <= 200
-    finite = [s for s in scores if np.isfinite(s)]
-    if finite and max(map(abs, finite)) < 1e300:
-        assert values[0] <= min(finite)
-        assert values[-1] >= max(finite)
-    assert 0 <= slider.start <= slider.n_steps
+def test_zones_of_evidence_are_shaded_apart_and_named_at_the_slider():
+    of = panel(swept(labelled(), recorded_from=0.25, shown_from=0.5))
+    svg = drawn(of, threshold=0.3)
+    assert {"not recorded", "unknown", "measured"} <= set(re.findall(r">([a-z ]+)</text>", svg))
+    said = [evidence(drawn(of, threshold=t)) for t in (0.24, 0.25, 0.49, 0.5)]
+    assert said == ["not recorded", "unknown", "unknown", "measured"]
+    weighted = panel(swept(labelled().assign(chance=0.5), probability="chance", shown_from=0.5))
+    assert [evidence(drawn(weighted, threshold=t)) for t in (0.49, 0.5)] == ["corrected", "measured"]
 
 
-@pytest.mark.parametrize(
-    ("scores", "first", "last", "step"),
-    [
-        ([0.2, 0.9], 0, 1, 0.01),
-        ([5.5], 3, 8, 0.05),
-        ([1, 99], 0, 100, 1),
-        ([7.93, 36.04], 7.8, 36.2, 0.2),
-        ([0, 255], 0, 256, 2),
-    ],
-)
-def test_positions_are_round_numbers(scores, first, last, step):
-    slider = slider_over(np.array(scores, dtype=float))
-    assert (slider.value(0), slider.step) == (first, step)
-    assert slider.thresholds[-1] == pytest.approx(last, abs=step)
+def evidence(svg: str) -> str:
+    return re.findall(r'aria-label="threshold evidence: ([^"]*)"', svg)[0]
 
 
-def test_a_position_is_the_number_that_one_would_type():
-    values = slider_over(np.array([0.5])).thresholds
-    assert values.tolist() == [float(f"0.{i:02d}") for i in range(100)] + [1.0]
+def test_where_evidence_is_unknown_bounds_stand_below_a_dash():
+    result = swept(labelled(), recorded_from=0.2, shown_from=0.5)
+    found, row = read(panel(result), threshold=0.3), result.at(0.3).iloc[0]
+    assert found["precision"] == "\u2013"
+    assert found["precision interval"] == (
+        f"{100 * row['precision_low']:.1f}\u2013{100 * row['precision_high']:.1f}%"
+    )
+
+
+def test_the_interval_per_day_is_around_the_mean():
+    low, high = numbers(drawn(panel(swept(labelled())), threshold=0.5))["fires per day interval"].split(
+        "\u2013"
+    )
+    assert float(low) < swept(labelled()).at(0.5)["fired_per_day"].iloc[0] < float(high)
+
+
+def test_few_days_have_no_interval_and_show_none():
+    frame = labelled()
+    frame["started_at"] = pd.Timestamp("2026-03-01T05:00Z") + pd.to_timedelta(np.arange(600) / 200, unit="D")
+    svg = drawn(panel(swept(frame)))
+    assert numbers(svg)["fires per day interval"] == ""
+    assert "undefined" not in svg
+
+
+def test_units_are_not_counted_in_halves():
+    svg = drawn(panel(swept(pd.DataFrame({"score": [20], "truth": [True]}))))
+    assert ">1</text>" in svg
+    assert "0.5" not in re.findall(r">([^<]*)</text>", svg)
+
+
+def test_scores_are_counted_by_verdict():
+    """What is sent are the heights of the histogram: units from a position to the next."""
+    frame = pd.DataFrame({"score": [0.5, 0.509, 0.51, 1.0], "truth": [True, False, None, True]})
+    row = panel(swept(frame)).spec["datasets"]["groups"][0]
+    counts = {name: row[f"d_{name}"].split() for name in ("n", "tp", "fp")}
+    assert [counts[name][50] for name in ("n", "tp", "fp")] == ["2", "1", "1"]
+    assert [counts[name][51] for name in ("n", "tp", "fp")] == ["1", "0", "0"]
+    assert [counts[name][100] for name in ("n", "tp", "fp")] == ["1", "1", "0"]
+
+
+def test_192_groups_by_three_columns_take_at_most_a_megabyte_and_a_half():
+    n = 192 * 300
+    frame = labelled(n=n, label=np.arange(n) % 2, key=np.arange(n) // 2 % 4, hour=np.arange(n) // 8 % 24)
+    spec = panel(swept(frame, by=["label", "key", "hour"]), current=0.5).spec
+    # As JupyterLab writes a notebook's file.
+    assert len(json.dumps(spec, indent=1)) < 1_500_000
+
+
+def test_what_is_not_true_or_false_is_no_link():
+    with pytest.raises(BadInputError, match=r"link is 1\. Allowed: True and False"):
+        panel(swept(labelled()), link=1)

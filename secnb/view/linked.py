@@ -1,0 +1,107 @@
+"""The panel that Python reads and moves: a widget, for as long as a kernel runs."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Final
+
+import altair as alt
+import traitlets
+import vl_convert
+from altair.jupyter.jupyter_chart import load_js_src
+
+from secnb.errors import BadInputError
+from secnb.view.marks import Spec
+from secnb.view.pages import VEGA_LITE
+from secnb.view.panels import Panel
+
+_DRAWN: Final = "finalize = api.finalize;"
+# With that, JupyterLab leaves the keys of the menus alone.
+_KEYS: Final = "for (const menu of el.querySelectorAll('select')) menu.dataset.lmSuppressShortcuts = 'true';"
+_DEBOUNCE_MS: Final = 20
+
+
+@cache
+def _script() -> str:
+    """Return the widget's JavaScript with all that it loads, so that it works without a network."""
+    lines = [line for line in load_js_src().splitlines() if not line.startswith("import ")]
+    source = "\n".join(lines).replace(_DRAWN, f"{_DRAWN} {_KEYS}", 1)
+    script: str = vl_convert.javascript_bundle(source, vl_version=VEGA_LITE)
+    return script
+
+
+class LinkedPanel(alt.JupyterChart):
+    """A panel that is linked with Python; made by ``panel(sweep, link=True)``.
+
+    It is a widget: it needs a kernel, and shows nothing in a notebook that is only read. The page sends
+    the threshold when the slider is released, not while it moves.
+
+    Parameters
+    ----------
+    panel : Panel
+        What is shown.
+
+    Attributes
+    ----------
+    threshold : float
+        Where the slider stands. A number that is set moves it to the position next to it;
+        ``observe(function, "threshold")`` tells of every change, from either side.
+    """
+
+    threshold = traitlets.Float()
+
+    def __init__(self, panel: Panel) -> None:
+        self.panel = panel
+        self._esm = _script()
+        spec = panel.spec
+        self._slide = _slide_of(spec)
+        start = float(self._slide["value"])
+        # A chart of altair is not needed, since the specification is there.
+        super().__init__(None, debounce_wait=_DEBOUNCE_MS, embed_options={"renderer": "svg"})  # type: ignore[arg-type]
+        self.threshold = start
+        with self.hold_sync():
+            self.spec = _released(spec)
+            # Only what is named here goes to and fro.
+            self._params = {"released": start}
+
+    def __repr__(self) -> str:
+        return f"<LinkedPanel: {self.panel.title}, at {self.threshold:g}>"
+
+    @traitlets.validate("threshold")
+    def _at_a_position(self, proposal: dict[str, Any]) -> float:
+        """Return the position next to what is asked for; outside of the slider there is none."""
+        bind, asked = self._slide["bind"], proposal["value"]
+        low, high, step = bind["min"], bind["max"], bind["step"]
+        if not low <= asked <= high:
+            raise BadInputError(f"threshold is {asked!r}. Allowed: {low:g} to {high:g}.")
+        # The decimals of the step, since 29 * 0.01 is not quite 0.29.
+        return float(f"{round((asked - low) / step) * step + low:.12g}")
+
+    @traitlets.observe("threshold")
+    def _tell_the_page(self, change: dict[str, Any]) -> None:
+        if self._params and self._params["released"] != change["new"]:
+            self._params = {"released": change["new"]}
+
+    @traitlets.observe("_params")
+    def _hear_the_page(self, change: dict[str, Any]) -> None:
+        released = change["new"].get("released")
+        if released is not None and released != self.threshold:
+            self.threshold = released
+
+
+def _slide_of(spec: Spec) -> Spec:
+    slide: Spec = next(param for param in spec["params"] if param["name"] == "threshold")
+    return slide
+
+
+def _released(spec: Spec) -> Spec:
+    """Add a second threshold, which follows the slider's when that is released, and which it follows."""
+    slide = _slide_of(spec)
+    slide["on"] = [{"events": {"signal": "released"}, "update": "released"}]
+    released = {
+        "name": "released",
+        "value": slide["value"],
+        "on": [{"events": "window:change", "update": "toNumber(threshold)"}],
+    }
+    spec["params"].append(released)
+    return spec
