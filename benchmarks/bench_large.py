@@ -25,7 +25,7 @@ CREATE TABLE cameras (id TEXT PRIMARY KEY, name TEXT);
 CREATE TABLE detections (id INTEGER PRIMARY KEY, camera_id TEXT, file_path TEXT, detected_at DATETIME,
     object_type TEXT, confidence FLOAT, bbox_x INTEGER);
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {n_rows})
-    INSERT INTO detections SELECT i, 'camera_' || i % 8, '/export/' || i || '.jpg',
+    INSERT INTO detections SELECT i, 'camera_' || (i % 8), '/export/' || i || '.jpg',
         datetime(1767225600 + i / 4, 'unixepoch') || printf('.%06d', i % 4 * 250000), 'person',
         (i * 7919 % 1000) / 1000.0, CASE WHEN i % 5 THEN i % 640 END FROM n;
 CREATE INDEX idx_detections_detected_at ON detections (detected_at);

@@ -19,9 +19,10 @@ import typer
 from secnb import __version__
 from secnb.deployment import Deployment, connect
 from secnb.errors import SecnbError
-from secnb.sample import Generation
+from secnb.sample import Generation, Sandbox
 from secnb.sample import sandbox as start_sandbox
 from secnb.settings_file import SettingSources, find_env_file
+from secnb.settings_file.sources import RUNTIME_ENV_PATH
 
 Opened = TypeVar("Opened", bound=Deployment)
 
@@ -79,7 +80,7 @@ def lab(
         raise typer.Exit(_run_lab(folder, environment, context.args))
     with _guarded(start_sandbox) as sample:
         typer.echo("No deployment in the environment: JupyterLab over a sandbox with synthetic data.")
-        environment |= {"DATABASE_URL": sample.database_url, "REDIS_URL": sample.redis_url}
+        environment |= _variables(sample)
         raise typer.Exit(_run_lab(folder, environment, context.args))
 
 
@@ -93,7 +94,7 @@ def sandbox(
         stopped = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopped.set())
-        typer.echo(f"DATABASE_URL={sample.database_url}\nREDIS_URL={sample.redis_url}")
+        typer.echo("\n".join(f"{name}={value}" for name, value in _variables(sample).items()))
         typer.echo("Synthetic sample data. Ctrl-C ends it.", err=True)
         stopped.wait()
 
@@ -115,6 +116,15 @@ def settings_hold(settings: pd.DataFrame) -> bool:
     """Return whether every setting that some source names is in force."""
     named = settings["source"] != "default"
     return bool(settings.loc[named, "is_in_force"].all())
+
+
+def _variables(sample: Sandbox) -> dict[str, str]:
+    """Return what a process needs to connect to a sandbox, and to see its settings, no neighbour's."""
+    return {
+        "DATABASE_URL": sample.database_url,
+        "REDIS_URL": sample.redis_url,
+        "HSI_RUNTIME_ENV_PATH": str(sample.folder / RUNTIME_ENV_PATH),
+    }
 
 
 def _run_lab(folder: Path, environment: dict[str, str], arguments: list[str]) -> int:

@@ -147,7 +147,7 @@ def test_doctor_over_half_a_deployment(environment, sample, tmp_path):
     environment |= {"DATABASE_URL": sample.database_url, "REDIS_URL": NOWHERE}
     done = run("doctor", environment=environment)
     assert done.exit_code == 1
-    assert "Serving without the redis" in done.stderr
+    assert "Serving without Redis" in done.stderr
     assert re.search(r"^\s*redis +down ", done.stdout, re.MULTILINE)
 
 

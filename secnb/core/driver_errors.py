@@ -41,7 +41,7 @@ async def explained(
 ) -> SecnbError:
     """Return what the driver says as an error of ours; the driver's text holds no parameters."""
     original = original_of(exc)
-    message = str(original).strip().removeprefix("<class ").split("\n[SQL:")[0]
+    message = str(original).strip().removeprefix("<class ").split("\n[SQL:")[0].rstrip(".")
     code = getattr(original, "sqlite_errorname", None) or getattr(original, "sqlstate", None) or ""
     if code in _WRITE_CODES or "not authorized" in message or "prohibited" in message:
         return ReadOnlyError(
@@ -60,4 +60,8 @@ async def explained(
     hint = None
     if "no such table" in message or code == "42P01":
         hint = f"the tables are {', '.join(await fetch_tables()) or 'none'}."
+    elif "number of bindings" in message or 'at or near ":"' in message:
+        hint = 'what stands as :name in the query needs a value: site.sql(query, {"name": …}).'
+    elif code == "42883" and "character varying" in message:
+        hint = "a text is compared with another type; give times as datetime or pandas.Timestamp."
     return QueryError(f"The database rejects the query: {message}.", hint=hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import date, datetime
 from datetime import time as clock_time
@@ -13,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from secnb.core.url import connect_args
 
 CONNECT_S = 3.0
+# The server counts milliseconds in 32 bits.
+_LONGEST_S = (2**31 - 1) // 1000
 _TOLERANT = "secnb reads odd times"
 
 
@@ -56,16 +59,22 @@ async def begin_reading(connection: AsyncConnection, timeout_s: float | None) ->
     The settings end with the transaction, which PgBouncer needs.
     """
     await connection.execution_options(postgresql_readonly=True)
+    await connection.exec_driver_sql(reading_settings(timeout_s))
+
+
+def reading_settings(timeout_s: float | None) -> str:
+    """Return the statement that gives a transaction its settings."""
+    limit_s = math.inf if timeout_s is None else timeout_s + CONNECT_S
     settings = {
         "application_name": "secnb",
         # Some deployments store times without a zone, and mean UTC.
         "TimeZone": "UTC",
         "DateStyle": "ISO",
         # The server's own limit is for the case that our cancellation does not reach it.
-        "statement_timeout": 0 if timeout_s is None else int((timeout_s + CONNECT_S) * 1000),
+        "statement_timeout": 0 if limit_s > _LONGEST_S else int(limit_s * 1000),
     }
     calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
-    await connection.exec_driver_sql(f"SELECT {calls}")
+    return f"SELECT {calls}"
 
 
 async def read_odd_times(connection: AsyncConnection) -> None:

@@ -11,23 +11,25 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
-from numbers import Integral
 from typing import Any
 
-from sqlalchemy import Executable, SelectBase, TextClause, func, select, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Executable, TextClause
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from secnb.core.bulk_process import BulkError
+from secnb.core.bulk_reader import BulkReader, HandOver
+from secnb.core.bulk_ways import Way, postgres_way, sqlite_way
 from secnb.core.driver_errors import ERRORS, explained, is_undecodable, original_of
+from secnb.core.jobs import COUNT_S, EXPLAIN, Job, Rows, check_limits, count_rows
 from secnb.core.postgres_reader import CONNECT_S, begin_reading, postgres_engine, read_odd_times
 from secnb.core.sqlite_reader import FileState, SQLiteFile
-from secnb.core.statement import check_reads, to_count, to_statement
-from secnb.core.stoppable import Page, Taker, stoppable_read
+from secnb.core.statement import check_reads, to_statement
+from secnb.core.stoppable import Read, Sent, Taker, stoppable_read
 from secnb.core.url import mask_url, parse_database_url, sqlite_path
 from secnb.errors import (
-    BadInputError,
     DatabaseNotFoundError,
     QueryError,
     QueryTimeoutError,
@@ -35,61 +37,9 @@ from secnb.errors import (
     UnreachableError,
 )
 
-COUNT_S = 2.0
-"""How long the rows that a cap leaves out are counted."""
+__all__ = ["COUNT_S", "DatabaseReader", "Rows", "check_limits"]
 
 _ATTEMPTS = 3
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Plain rows of one statement, and how they were got.
-
-    Attributes
-    ----------
-    columns : list of str
-        Names in the order of the statement.
-    rows : sequence of tuple
-        Values as the driver gives them; empty where a taker has got them.
-    total : int or None
-        The number of rows without the cap; None where it is not known.
-    is_truncated : bool
-        Whether the cap left rows out.
-    seconds : float
-        How long the database took.
-    read_at : datetime
-        When the read began, UTC.
-    source : str
-        ``"live file"``, ``"file at rest"``, ``"private copy"`` or ``"server"``.
-    """
-
-    columns: list[str]
-    rows: Page
-    total: int | None
-    is_truncated: bool
-    seconds: float
-    read_at: datetime
-    source: str
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One read: the statement as it was given and as it is run, and its limits."""
-
-    query: str | Executable
-    params: Mapping[str, Any] | None
-    statement: Executable
-    limit: int | None
-    timeout_s: float | None
-    into: Taker | None
-
-    def counting(self, dialect: str) -> Executable:
-        """Return the statement that counts the rows without the cap."""
-        if isinstance(self.query, str):
-            return to_statement(to_count(self.query), self.params, dialect=dialect)
-        if isinstance(self.statement, SelectBase):
-            return select(func.count()).select_from(self.statement.subquery())
-        return text(to_count(str(self.statement)))
 
 
 class DatabaseReader:
@@ -114,6 +64,7 @@ class DatabaseReader:
         self.shown_url = mask_url(url)
         self._file: SQLiteFile | None = None
         self._is_tolerant = False
+        self._bulk = BulkReader(self.dialect)
         if self.dialect == "sqlite":
             path = sqlite_path(url)
             if path is None:
@@ -134,6 +85,7 @@ class DatabaseReader:
         limit: int | None = None,
         timeout_s: float | None = 30.0,
         into: Taker | None = None,
+        hand_over: HandOver | None = None,
     ) -> Rows:
         """Return the rows of one reading statement, or hand them over page by page.
 
@@ -147,6 +99,10 @@ class DatabaseReader:
             Seconds until the query is stopped; None for no limit.
         into : callable, optional
             Takes pages of rows as they come, so that a large result never lies in memory as a whole.
+        hand_over : HandOver, optional
+            From `hand_over`, for a taker that understands pages that are a `pyarrow.RecordBatch`: a large
+            result then comes from the reader process, where that gives the same values. It is always the
+            result of one statement: what came before is read again.
 
         Raises
         ------
@@ -162,7 +118,39 @@ class DatabaseReader:
         check_limits(limit, timeout_s)
         if isinstance(query, str | TextClause) and self.dialect == "postgresql":
             check_reads(str(query))
-        job = _Job(query, params, to_statement(query, params, dialect=self.dialect), limit, timeout_s, into)
+        statement = to_statement(query, params, dialect=self.dialect)
+        return await self._fetch(Job(query, params, statement, limit, timeout_s, into, hand_over))
+
+    def hand_over(self, *, is_paged: bool = False) -> HandOver:
+        """Return what decides, for one read, whether the reader process takes over."""
+        return HandOver(self._bulk, is_paged=is_paged)
+
+    async def fetch_whole(
+        self,
+        query: str,
+        params: Mapping[str, Any],
+        *,
+        limit: int | None,
+        into: Taker,
+        hand_over: HandOver,
+    ) -> Rows:
+        """Hand over the rows of one statement as Arrow, read by the reader process from the beginning.
+
+        Parameters are those of `fetch`; `hand_over` has decided.
+
+        Raises
+        ------
+        BulkError
+            If the rows cannot be had in this way; some pages may have come.
+        SecnbError
+            As `fetch` does.
+        """
+        statement = to_statement(query, params, dialect=self.dialect)
+        return await self._fetch(Job(query, params, statement, limit, None, into, hand_over, is_whole=True))
+
+    async def _fetch(self, job: Job) -> Rows:
+        """Read with a time limit, and say what went wrong in errors of ours."""
+        query, timeout_s = job.query, job.timeout_s
         try:
             async with asyncio.timeout(timeout_s) as limit_of_query:
                 return await self._fetch_unchanged(job)
@@ -204,12 +192,13 @@ class DatabaseReader:
         return [str(row[0]) for row in (await self.fetch(query, {"table_name": table})).rows]
 
     async def close(self) -> None:
-        """Close all connections; idempotent."""
+        """Close all connections, and end the reader process; idempotent."""
+        await self._bulk.close()
         await self._engine.dispose()
         if self._file is not None:
             self._file.close()
 
-    async def _fetch_unchanged(self, job: _Job) -> Rows:
+    async def _fetch_unchanged(self, job: Job) -> Rows:
         """Read, and read again if a file that was taken for a file at rest changed meanwhile."""
         for _ in range(_ATTEMPTS):
             before = FileState.of(self._file.path) if self._file else None
@@ -233,12 +222,29 @@ class DatabaseReader:
             hint="try again; a service may just be starting.",
         )
 
-    async def _fetch_once(self, job: _Job) -> Rows:
+    async def _fetch_once(self, job: Job) -> Rows:
         read_at, started = datetime.now(UTC), time.perf_counter()
         async with self._connection(job.timeout_s) as connection:
-            source = await _source(connection)
-            read = await stoppable_read(connection, job.statement, job.limit, job.into)
-            total = await _count(connection, job) if read.is_truncated else read.n_rows
+            raw = await connection.get_raw_connection()
+            source = str(getattr(raw.driver_connection, "source", "server"))
+            read = await self._begin(connection, job)
+            total = await count_rows(connection, job) if read.is_truncated else read.n_rows
+        path = "rows"
+        if read.is_handed_over and job.hand_over is not None and job.into is not None:
+            try:
+                way = await self._way(job.timeout_s)
+                total, is_truncated = await self._bulk.read(
+                    read.sent, job.hand_over, way, limit=job.limit, into=job.into
+                )
+            except BulkError as exc:
+                job.hand_over.refuse(str(exc))
+                if job.is_whole:
+                    raise
+                return await self._fetch_once(job)
+            path, source, read = "arrow", way.source, replace(read, is_truncated=is_truncated)
+            if is_truncated and not job.is_whole:
+                async with self._connection(COUNT_S) as connection:
+                    total = await count_rows(connection, job)
         return Rows(
             columns=read.columns,
             rows=read.rows,
@@ -247,7 +253,27 @@ class DatabaseReader:
             seconds=time.perf_counter() - started,
             read_at=read_at,
             source=source,
+            path=path,
+            why_rows=job.hand_over.why if job.hand_over else None,
         )
+
+    async def _begin(self, connection: AsyncConnection, job: Job) -> Read:
+        """Read in the kernel, to the end or until the reader process takes over."""
+        if job.is_whole:
+            read = await stoppable_read(connection, job.explaining(self.dialect), None)
+            sent = Sent(read.sent.query.removeprefix(EXPLAIN), read.sent.params)
+            return Read([], (), 0, is_truncated=False, sent=sent, is_handed_over=True)
+        if job.hand_over is not None and not isinstance(job.statement, TextClause):
+            job.hand_over.refuse("a statement of SQLAlchemy's makes its values itself")
+        if job.hand_over is not None and (self._is_tolerant or (self._file and self._file.is_tolerant)):
+            job.hand_over.refuse("the database holds values that Python cannot")
+        return await stoppable_read(connection, job.statement, job.limit, job.into, job.hand_over)
+
+    async def _way(self, timeout_s: float | None) -> Way:
+        """Return the way that the reader process takes."""
+        if self._file is None:
+            return postgres_way(self._engine.url, timeout_s)
+        return await asyncio.to_thread(sqlite_way, self._file)
 
     @contextlib.asynccontextmanager
     async def _connection(self, timeout_s: float | None) -> AsyncIterator[AsyncConnection]:
@@ -271,36 +297,6 @@ _COLUMNS = {
     "postgresql": "SELECT column_name FROM information_schema.columns WHERE table_name = :table_name AND "
     "table_schema = ANY (current_schemas(false)) ORDER BY ordinal_position",
 }
-
-
-def check_limits(limit: int | None, timeout_s: float | None = None) -> None:
-    """Refuse a row cap or a time limit that is none.
-
-    Raises
-    ------
-    BadInputError
-        With the value seen and those allowed.
-    """
-    is_whole = isinstance(limit, Integral) and not isinstance(limit, bool)
-    if limit is not None and not (is_whole and 0 <= limit < 2**31):
-        raise BadInputError(f"limit is {limit!r}. Allowed: a whole number from 0, or None for all rows.")
-    if timeout_s is not None and not (isinstance(timeout_s, int | float) and timeout_s > 0):
-        raise BadInputError(f"timeout_s is {timeout_s!r}. Allowed: seconds above 0, or None for no limit.")
-
-
-async def _source(connection: AsyncConnection) -> str:
-    raw = await connection.get_raw_connection()
-    return str(getattr(raw.driver_connection, "source", "server"))
-
-
-async def _count(connection: AsyncConnection, job: _Job) -> int | None:
-    """Return how many rows there are without the cap, or None if that takes too long to find out."""
-    try:
-        async with asyncio.timeout(COUNT_S):
-            read = await stoppable_read(connection, job.counting(connection.dialect.name), None)
-        return int(read.rows[0][0])
-    except (SQLAlchemyError, TimeoutError):
-        return None
 
 
 def _shown(query: str | Executable) -> str:

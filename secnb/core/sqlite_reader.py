@@ -196,12 +196,17 @@ class SQLiteFile:
             shutil.rmtree(self._copy_folder, ignore_errors=True)
         self._copy = self._copy_folder = None
 
-    def _open(self, way: list[Source]) -> sqlite3.Connection:
-        """Open the file and say in `way` how; runs in the connection's own thread."""
+    def way_in(self) -> tuple[str, Source]:
+        """Return the URI by which the file is opened just now, and what that opens."""
         with self._lock:
             path, options, source = self._way_in()
+        return _uri(path, options), source
+
+    def _open(self, way: list[Source]) -> sqlite3.Connection:
+        """Open the file and say in `way` how; runs in the connection's own thread."""
+        uri, source = self.way_in()
         way.append(source)
-        connection = sqlite3.connect(_uri(path, options), uri=True, timeout=_BUSY_S)
+        connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S)
         if self.is_tolerant:
             connection.text_factory = _to_text
         try:

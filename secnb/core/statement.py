@@ -19,13 +19,16 @@ _NAMED = re.compile(r"(?<![:\w\\]):([A-Za-z_]\w*)(?![:\w])")
 _COLON = re.compile(r"(?<![:\w\\]):(?=[\w$])")
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 _WORD = re.compile(r"[A-Za-z]+")
+# What pandas puts where nothing is; this layer does not know pandas.
+_MISSING = ("NaTType", "NAType")
 
 
 def to_statement(query: str | Executable, params: Mapping[str, Any] | None, *, dialect: str) -> Executable:
     """Return `query` as one executable statement with `params` bound.
 
     Only the names given in `params` are parameters; every other colon is text, so that JSON and casts
-    in a query need no escaping. A list, tuple or set becomes an expanding parameter, for ``IN :names``.
+    in a query need no escaping. A list, tuple, set, array or column becomes an expanding parameter, for
+    ``IN :names``.
 
     Raises
     ------
@@ -36,7 +39,7 @@ def to_statement(query: str | Executable, params: Mapping[str, Any] | None, *, d
     """
     if params is not None and not isinstance(params, Mapping):
         raise QueryError(
-            f"params is a {type(params).__name__}. Allowed: a mapping of names to values.",
+            f"params is of type {type(params).__name__}. Allowed: a mapping of names to values.",
             hint='site.sql("SELECT :x", {"x": 1}).',
         )
     values = {name: _plain(value, dialect) for name, value in (params or {}).items()}
@@ -48,7 +51,7 @@ def to_statement(query: str | Executable, params: Mapping[str, Any] | None, *, d
         return query.bindparams(**values) if values else query
     if not getattr(query, "is_select", False):
         kind = type(query).__name__
-        raise ReadOnlyError(f"A {kind} statement is not run here: a deployment is only read.")
+        raise ReadOnlyError(f"{kind} is not run here: a deployment is only read.")
     return query.params(**values) if values else query  # type: ignore[attr-defined]
 
 
@@ -76,19 +79,24 @@ def _escape_colons(query: str, *, keep: set[str]) -> str:
 
 
 def _plain(value: Any, dialect: str) -> Any:
-    """Return a parameter as the driver takes it; numpy scalars and pandas times come from frames."""
+    """Return a parameter as the driver takes it; what comes from frames is of numpy and pandas."""
+    if type(value).__name__ in _MISSING:
+        # As text it would be compared with what is stored.
+        return None
+    if hasattr(value, "tolist"):
+        is_time = type(value).__module__ == "numpy" and value.dtype.kind == "M"
+        # Nanoseconds would become a number.
+        return _plain((value.astype("datetime64[us]") if is_time else value).tolist(), dialect)
     if isinstance(value, list | tuple | set):
         return [_plain(each, dialect) for each in value]
     if isinstance(value, datetime):
         if dialect != "sqlite":
-            return value.to_pydatetime() if hasattr(value, "to_pydatetime") else value
+            return value.to_pydatetime(warn=False) if hasattr(value, "to_pydatetime") else value
         naive = value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
         # The text in which SQLAlchemy stores a DateTime, so that comparisons are right.
         return naive.isoformat(" ", "microseconds")
     if isinstance(value, date) and dialect == "sqlite":
         return value.isoformat()
-    if type(value).__module__ == "numpy" and hasattr(value, "item"):
-        return value.item()
     return value
 
 
@@ -110,7 +118,7 @@ def check_reads(statement: str) -> None:
     kind = word.group().upper() if word else repr(rest[:20])
     if kind not in READING_KINDS:
         raise ReadOnlyError(
-            f"A {kind} statement is not run here. Allowed are {', '.join(READING_KINDS)}.",
+            f"{kind} is not run here. Allowed are {', '.join(READING_KINDS)}.",
             hint="a deployment is only read; change it with its own tools.",
         )
     if kind == "EXPLAIN" and re.match(

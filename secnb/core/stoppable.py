@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, CursorResult, Executable, TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,8 +18,31 @@ _INTERRUPT_TICK_S = 0.05
 _PAGE = 10_000
 
 Page = Sequence[Sequence[Any]]
-Taker = Callable[[list[str]], Callable[[Page], None]]
+
+
+class Batch(Protocol):
+    """What comes instead of a page of rows from the reader process: a `pyarrow.RecordBatch`."""
+
+    columns: Sequence[Any]
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+
+Taker = Callable[[list[str]], Callable[[Any], None]]
 """Is told the columns when rows begin, and returns what takes their pages; anew if they begin again."""
+
+
+HandOver = Callable[[list[str], Page, int], bool]
+"""Is asked with each page, and how many rows there are by now, whether somebody else reads the statement."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A statement as it went to the driver; its parameters are no part of the repr."""
+
+    query: str
+    params: Sequence[Any] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -30,10 +53,16 @@ class Read:
     rows: Page
     n_rows: int
     is_truncated: bool
+    sent: Sent
+    is_handed_over: bool = False
 
 
 async def stoppable_read(
-    connection: AsyncConnection, statement: Executable, limit: int | None, into: Taker | None = None
+    connection: AsyncConnection,
+    statement: Executable,
+    limit: int | None,
+    into: Taker | None = None,
+    hand_over: HandOver | None = None,
 ) -> Read:
     """Run the statement so that a cancelled caller leaves no query behind.
 
@@ -42,7 +71,7 @@ async def stoppable_read(
     """
     raw = await connection.get_raw_connection()
     interrupt = getattr(raw.driver_connection, "interrupt", None)
-    inner = asyncio.ensure_future(connection.run_sync(_read, statement, limit, into))
+    inner = asyncio.ensure_future(connection.run_sync(_read, statement, limit, into, hand_over))
     try:
         return await asyncio.shield(inner)
     except asyncio.CancelledError:
@@ -58,26 +87,41 @@ async def stoppable_read(
         raise
 
 
-def _read(connection: Connection, statement: Executable, limit: int | None, into: Taker | None) -> Read:
+def _read(
+    connection: Connection,
+    statement: Executable,
+    limit: int | None,
+    into: Taker | None,
+    hand_over: HandOver | None,
+) -> Read:
     # Streamed, the driver hands over only what is asked for; a million rows stay where they are.
     is_streamed = limit is not None or into is not None
     result = connection.execute(statement, execution_options={"stream_results": is_streamed})
-    columns = list(result.keys())
+    columns, sent = list(result.keys()), _sent(result)
     if not is_streamed:
         with collector_paused():
             # Text keeps the driver's own tuples, several times faster than SQLAlchemy's rows.
             source: Any = result.cursor if isinstance(statement, TextClause) and result.cursor else result
             rows = source.fetchall()
-        return Read(columns, rows, len(rows), is_truncated=False)
+        return Read(columns, rows, len(rows), is_truncated=False, sent=sent)
     rows, n_rows = [], 0
     take = rows.extend if into is None else into(columns)
     for page in _pages(result, statement, limit):
+        # The row beyond the limit only tells that there are more, and nothing is left to read.
+        is_end = limit is not None and n_rows + len(page) > limit
+        if hand_over is not None and not is_end and hand_over(columns, page, n_rows + len(page)):
+            return Read(columns, (), n_rows, is_truncated=False, sent=sent, is_handed_over=True)
         kept = page if limit is None else page[: limit - n_rows]
         n_rows += len(kept)
         take(kept)
         if len(kept) < len(page):
-            return Read(columns, rows, n_rows, is_truncated=True)
-    return Read(columns, rows, n_rows, is_truncated=False)
+            return Read(columns, rows, n_rows, is_truncated=True, sent=sent)
+    return Read(columns, rows, n_rows, is_truncated=False, sent=sent)
+
+
+def _sent(result: CursorResult[Any]) -> Sent:
+    context: Any = result.context
+    return Sent(str(context.statement), tuple(context.parameters[0]) if context.parameters else ())
 
 
 def _pages(result: CursorResult[Any], statement: Executable, limit: int | None) -> Iterator[Page]:

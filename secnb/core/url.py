@@ -181,7 +181,7 @@ def _mask_userinfo(rest: str, *, is_file: bool) -> str:
         return rest
     if 0 <= colon < at:
         return f"{rest[: colon + 1]}{MASK}{rest[at:]}"
-    if ":" in authority and not re.fullmatch(r"(\[[^\]@]*\]|[^:@]*)(:\d*)?", authority):
+    if ":" in authority and not re.fullmatch(r"([^:@]*@)?(\[[^\]@]*\]|[^:@]*)(:\d*)?", authority):
         # user:password without a host looks like host:port.
         return f"{rest[: colon + 1]}{MASK}{rest[len(authority) :]}"
     return rest

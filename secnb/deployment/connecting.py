@@ -80,7 +80,8 @@ def connect(
         raise bare(exc) from exc.__cause__
     for name, failure in deployment._failures.items():
         # Served without it; what needs it tries again and raises then.
-        warnings.warn(DegradedWarning(f"Serving without the {name}: {failure}"), stacklevel=2)
+        without = "Redis" if name == "redis" else f"the {name}"
+        warnings.warn(DegradedWarning(f"Serving without {without}: {failure}"), stacklevel=2)
     return deployment
 
 

@@ -34,23 +34,27 @@ class InspectionHelpers(Held):
         """Return one row per stage, in the order in which an image passes them, and where it is stuck.
 
         A queue is judged by what waits in it, a worker (detector, reasoner) by what waits for it and by
-        what it has recorded lately. A part that is down is a row that says so, never an error. Nobody
-        records when an image without a detection was done, or when an event was written: rates are those
-        of the records, and the age of an event is that of its first detection. Where work has waited for
-        15 min and no record is younger than that, a worker is called stuck; a very slow one looks the
-        same in one look, and ``site.queues(watch_s=30)`` tells them apart.
+        what it has recorded lately, a camera by what it recorded at the same times of the days before. A
+        part that is down is a row that says so, never an error. Nobody records when an image without a
+        detection was done, or when an event was written: rates are those of the records, and the age of
+        an event is that of its first detection. Where work has waited for 15 min and no record is younger
+        than that, a worker is called stuck; a very slow one looks the same in one look, and
+        ``site.queues(watch_s=30)`` tells them apart.
 
         Nothing runs in a sandbox. It is looked at as of the end of its history, and ``attrs`` says so.
 
         Returns
         -------
         DataFrame
-            Columns stage, status, depth (messages or open batches), oldest_at, oldest_age_s,
+            Columns stage, status, depth (messages, open batches or silent cameras), oldest_at, oldest_age_s,
             out_per_hour (records of the last hour), last_at (when the newest came), freshness_s (since
             then), n_dead_letters, why (in words). status is "ok"; "stuck"; "slow", where work has waited
-            for 10 min; "poisoned", where a fifth of the next 100 messages cannot be read; or "unknown".
-            NA is what cannot be known. ``attrs["summary"]`` says where the pipeline is stuck,
-            ``attrs["as_of"]`` since when ages count. `secnb.plot_pipeline` draws it.
+            for 10 min; "poisoned", where a fifth of the next 100 messages cannot be read; "silent", where
+            a camera recorded nothing for an hour, while another did, and at least 3 detections at the
+            same times on each of the 7 days before (of a shorter history, at least 3 days); or "unknown".
+            NA is what cannot be known. ``attrs["summary"]`` says where the pipeline is stuck, what does
+            not answer and which camera is silent; ``attrs["as_of"]`` since when ages count.
+            `secnb.plot_pipeline` draws it.
         """
         self._check_open()
         database: DatabaseReader | SecnbError

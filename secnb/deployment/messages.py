@@ -166,11 +166,11 @@ class MessageHelpers(Held):
         Returns
         -------
         DataFrame
-            Columns queue (that the work was for), ok, error, error_type, n_attempts, first_failed_at,
-            last_failed_at, camera_id, batch_id, file_path, original (the work, decoded), raw (bytes as
-            stored), key (where the letter lies), pos, entry_id. Of what a full queue has shed nobody
-            recorded when, or how often it was tried: these are NA. `peek` of the key shows the whole
-            letter, with stack trace and context where there are any.
+            Columns queue (that the work was for), ok, error (secrets in it are masked), error_type,
+            n_attempts, first_failed_at, last_failed_at, camera_id, batch_id, file_path, original (the work,
+            decoded), raw (bytes as stored), key (where the letter lies), pos, entry_id. Of what a full queue
+            has shed nobody recorded when, or how often it was tried: these are NA. `peek` of the key shows
+            the whole letter, with stack trace and context where there are any.
 
         Raises
         ------
@@ -223,7 +223,8 @@ class MessageHelpers(Held):
     async def cache(self, pattern: str = "*cache:*", *, limit: int | None = 10_000) -> pd.DataFrame:
         """Return one row per key that matches, sorted by name, with its decoded value.
 
-        Values are JSON, encoded once or twice; a text that is not JSON is the value itself.
+        Values are JSON, encoded once or twice; a text that is not JSON is the value itself. Secrets in a
+        value are masked, in its bytes too, and so is all of a key that is one by its name.
 
         Parameters
         ----------
@@ -236,7 +237,7 @@ class MessageHelpers(Held):
         -------
         DataFrame
             Columns key, type, ttl_s (seconds; NA for never), ok, error, value (decoded), raw (bytes as
-            stored), size_bytes (of raw). What is no string has no value, and an error such as ``type is
+            stored), size_bytes (as stored). What is no string has no value, and an error such as ``type is
             list, use peek``; so has a value above 4 MiB.
 
         Raises

@@ -10,7 +10,7 @@ from secnb import schema
 from secnb.bridge import two_faced
 from secnb.core.reader import DatabaseReader
 from secnb.deployment.held import Held
-from secnb.errors import SecnbError
+from secnb.errors import BadInputError, SecnbError
 from secnb.frames.health import read_health
 from secnb.frames.notes import note
 from secnb.frames.typed import to_frame
@@ -83,11 +83,17 @@ class OverviewHelpers(Held):
 
         Raises
         ------
+        BadInputError
+            If `id` is no whole number.
         UnknownCallError
             If no such call runs, with those that do.
         """
         # An id out of the frame is a number of numpy's.
-        self.bridge.cancel(int(id) if isinstance(id, Integral) else id, self)
+        if not isinstance(id, Integral) or isinstance(id, bool):
+            raise BadInputError(
+                f"id is {id!r}. Allowed: one whole number.", hint="site.cancel(site.inflight()['id'][0])."
+            )
+        self.bridge.cancel(int(id), self)
 
     @two_faced
     async def settings(self) -> pd.DataFrame:

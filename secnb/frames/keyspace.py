@@ -12,6 +12,7 @@ from secnb.core.redis_reader import RedisReader
 from secnb.frames.keynames import check_text, read_limit
 from secnb.frames.messages import decode_value
 from secnb.frames.notes import note, warn_truncated
+from secnb.frames.secrets import hiding
 from secnb.frames.typed import to_columns, to_frame
 from secnb.schema import CACHE, KEYS
 
@@ -56,11 +57,13 @@ async def read_cache(
 
 def _cache_row(key: Key) -> tuple[Any, ...]:
     """Return a row in the order of `secnb.schema.CACHE`."""
-    value, error = None, _why_no_value(key)
-    if key.value is not None:
-        decoded = decode_value(key.value)
+    value, error, raw = None, _why_no_value(key), key.value
+    if raw is not None:
+        # What a service keeps of its cameras may hold their passwords.
+        raw = hiding(key.name)(raw)
+        decoded = decode_value(raw)
         value, error = decoded.payload, decoded.error
-    return key.name, key.type, key.ttl_s, error is None, error, value, key.value, key.n_bytes
+    return key.name, key.type, key.ttl_s, error is None, error, value, raw, key.n_bytes
 
 
 def _why_no_value(key: Key) -> str | None:

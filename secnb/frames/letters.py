@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -16,10 +18,13 @@ from secnb.frames.keynames import bare, both_forms, check_text, is_dead_letters,
 from secnb.frames.messages import Decoded, decode_message, plain_field
 from secnb.frames.notes import note
 from secnb.frames.queues import fetch_other_queues
+from secnb.frames.secrets import mask_text, mask_value
 from secnb.frames.streams import decode_entry, entry_at, raw_entry
 from secnb.frames.times import read_time
 from secnb.frames.typed import to_columns, to_frame
 from secnb.schema import DEAD_LETTERS, DLQ_FIELDS, KEY_PREFIX, QUEUE_FIELDS
+
+_TURN = 2000
 
 
 @dataclass(frozen=True)
@@ -81,11 +86,22 @@ async def _read_key(
     """Return the rows of one key, how many there are in all, and whether it changed meanwhile."""
     if await redis.fetch_type(key) == "stream":
         entries = await fetch_entries(redis, key, n=n, side="head", on_page=on_page)
-        rows = [_entry_row(entry, key, pos, timezone) for pos, entry in enumerate(entries.items)]
+        rows = await in_turns(
+            lambda pos: _entry_row(entries.items[pos], key, pos, timezone), len(entries.items)
+        )
         return rows, entries.length, entries.has_moved
     items = await redis.fetch_items(key, n=n, side="head", on_page=on_page)
-    rows = [_item_row(raw, key, pos, timezone) for pos, raw in enumerate(items.items)]
+    rows = await in_turns(lambda pos: _item_row(items.items[pos], key, pos, timezone), len(items.items))
     return rows, items.length, items.has_moved
+
+
+async def in_turns(row: Callable[[int], tuple[Any, ...]], n_rows: int) -> list[tuple[Any, ...]]:
+    """Return the rows; a long list is read in turns with whatever else runs, and Stop ends it."""
+    rows: list[tuple[Any, ...]] = []
+    for start in range(0, n_rows, _TURN):
+        rows += [row(pos) for pos in range(start, min(start + _TURN, n_rows))]
+        await asyncio.sleep(0)
+    return rows
 
 
 def _from(n_before: int, on_page: Callable[[int], None]) -> Callable[[int], None]:
@@ -164,7 +180,7 @@ def _row(
     return (
         letter.queue if isinstance(letter.queue, str) and letter.queue else source_of(key),
         letter.ok,
-        error,
+        _shown(error) if isinstance(error, str) else mask_value(error),
         letter.error_type,
         letter.n_attempts,
         letter.first_failed_at,
@@ -176,6 +192,12 @@ def _row(
         pos,
         entry_id,
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def _shown(error: str) -> str:
+    """Return what a worker says without the passwords in it; most letters say the same."""
+    return mask_text(error)
 
 
 def _work_fields(work: Mapping[str, Any], names: Sequence[str]) -> list[str | None]:

@@ -20,9 +20,12 @@ _SECRET_NAME = re.compile(r"passw|secret|token|api_?key|credential", re.IGNORECA
 
 def note_rows(frame: pd.DataFrame, rows: Rows, **more: Any) -> pd.DataFrame:
     """Write into ``frame.attrs`` how its rows were got; returns the same frame."""
+    if rows.why_rows is not None:
+        more["why_rows"] = rows.why_rows
     return note(
         frame,
         source=rows.source,
+        path=rows.path,
         read_at=rows.read_at,
         seconds=round(rows.seconds, 6),
         rows=len(frame),

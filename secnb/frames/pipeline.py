@@ -13,18 +13,21 @@ import pandas as pd
 from secnb.core.health import Answer, fetch_health
 from secnb.core.reader import DatabaseReader
 from secnb.core.redis_reader import RedisReader
-from secnb.errors import SecnbError
+from secnb.errors import SecnbError, UnreachableError
 from secnb.frames.batches import Limits, read_open_batches
 from secnb.frames.keynames import bare
 from secnb.frames.notes import note
 from secnb.frames.queues import read_messages, read_queues
 from secnb.frames.records import read_end
+from secnb.frames.silence import read_heard
 from secnb.frames.stages import (
+    Heard,
     Open,
     Recorded,
     Row,
     Waiting,
     batching_stage,
+    camera_stage,
     queue_stage,
     storage_stage,
     summary,
@@ -75,12 +78,14 @@ class Parts:
 
 async def read_pipeline(parts: Parts) -> pd.DataFrame:
     """Return one row per stage, in the order in which an image passes them; never raises on what is down."""
+    queues, ends_at = await asyncio.gather(
+        _or_error(read_queues(parts.redis, timezone=parts.timezone)), _or_error(_end(parts.database))
+    )
     # A sandbox stands still, and is looked at as of the end of its history.
-    ends_at = await _or_error(_end(parts.database))
-    as_of = ends_at if isinstance(ends_at, datetime) else parts.now or datetime.now(UTC)
-    queues, opened, detections, events, detector, reasoner = await asyncio.gather(
-        _or_error(read_queues(parts.redis, timezone=parts.timezone)),
-        _open(parts, as_of),
+    as_of = ends_at if isinstance(ends_at, datetime) else parts.now or _server_time(queues)
+    opened, heard, detections, events, detector, reasoner = await asyncio.gather(
+        _open(parts, queues, as_of),
+        _heard(parts.database, as_of),
         _recorded(parts.database, "detections", "detected_at", as_of),
         _recorded(parts.database, "events", "started_at", as_of),
         _service(parts.services["detector"]),
@@ -88,6 +93,7 @@ async def read_pipeline(parts: Parts) -> pd.DataFrame:
     )
     images, batches = [await _waiting(parts, queues, what) for what in _QUEUES]
     stages = {
+        "cameras": camera_stage(heard, detections),
         "detection_queue": queue_stage(images, as_of),
         "detector": worker_stage(images, detections, detector, as_of),
         "batching": batching_stage(opened, as_of),
@@ -117,11 +123,18 @@ async def _or_error(work: Coroutine[Any, Any, T]) -> T | SecnbError:
 
 
 def _first_line(error: SecnbError) -> str:
-    return str(error).partition("\n")[0]
+    return str(error).partition("\n")[0].rstrip(".:")
 
 
 async def _end(database: DatabaseReader | SecnbError) -> datetime | None:
     return None if isinstance(database, SecnbError) else await read_end(database)
+
+
+def _server_time(queues: pd.DataFrame | SecnbError) -> datetime:
+    """Return the time of the server, from which all ages count; the clock of this machine may be off."""
+    if isinstance(queues, SecnbError):
+        return datetime.now(UTC)
+    return datetime.fromisoformat(queues.attrs["read_at"])
 
 
 async def _waiting(parts: Parts, queues: pd.DataFrame | SecnbError, what: str) -> Waiting:
@@ -183,7 +196,10 @@ def _whole(column: pd.Series[Any]) -> int | None:
     return None if column.isna().any() else int(column.sum())
 
 
-async def _open(parts: Parts, as_of: datetime) -> Open:
+async def _open(parts: Parts, queues: pd.DataFrame | SecnbError, as_of: datetime) -> Open:
+    if isinstance(queues, UnreachableError):
+        # Another wait would tell the same.
+        return Open(error=_first_line(queues))
     frame = await _or_error(read_open_batches(parts.redis, parts.limits))
     if isinstance(frame, SecnbError):
         return Open(error=_first_line(frame))
@@ -195,6 +211,11 @@ async def _open(parts: Parts, as_of: datetime) -> Open:
         for camera, start, left in rows
     )
     return Open(batches, n_broken=int(frame["error"].notna().sum()))
+
+
+async def _heard(database: DatabaseReader | SecnbError, as_of: datetime) -> Heard:
+    found = database if isinstance(database, SecnbError) else await _or_error(read_heard(database, as_of))
+    return Heard(error=_first_line(found)) if isinstance(found, SecnbError) else found
 
 
 async def _recorded(

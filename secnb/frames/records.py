@@ -133,7 +133,8 @@ async def read_table(
     chosen = chosen_columns(wanted.columns, [*table.schema, *stored])
     if not stored:
         kept = {name: table.schema[name] for name in chosen}
-        return note(to_frame({}, kept), rows=0, total=0, truncated=False, missing_tables=[table.name])
+        frame = to_frame({}, kept)
+        return note(frame, table=table.name, rows=0, total=0, truncated=False, missing_tables=[table.name])
     sources = [name for each in chosen for name in table.made_of.get(each, ()) if name in stored]
     read = [name for name in dict.fromkeys([*chosen, *sources]) if name not in table.made_of]
     selection = await _selection(reader, table, wanted, stored, [name for name in read if name in stored])
@@ -143,7 +144,7 @@ async def read_table(
         )
 
     def masked(page: dict[str, Sequence[Any]], _: int) -> dict[str, Sequence[Any]]:
-        return mask_secrets(page, wanted=wanted.columns or ())
+        return mask_secrets(page, wanted=() if wanted.columns is None else chosen)
 
     dtypes = {name: table.schema.get(name) for name in read}
     frame = await read_pages(reader, selection, dtypes, shape=masked, on_page=on_page)

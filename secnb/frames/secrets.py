@@ -98,15 +98,21 @@ def mask_value(value: Any) -> Any:
 
 def mask_record(record: Record) -> Record:
     """Return a key as it stood in Redis without the secrets in its content."""
-    if is_secret(record.key.decode("utf-8", "backslashreplace")):
-        hide: Callable[[bytes], bytes] = lambda raw: raw if raw.isdigit() else MASK.encode()  # noqa: E731
-    else:
-        hide = mask_bytes
+    hide = hiding(record.key)
     if record.type == b"stream":
         parts = (record.head, record.waiting, record.tail)
         head, waiting, tail = ([[each[0], _mask_fields(each[1], hide)] for each in part] for part in parts)
         return replace(record, head=head, waiting=waiting, tail=tail)
     return replace(record, head=_mask_items(record.head, hide), tail=_mask_items(record.tail, hide))
+
+
+def hiding(key: bytes) -> Callable[[bytes], bytes]:
+    """Return what masks the content of a key: all of it where the name says that it is a secret."""
+    return _hide_all if is_secret(key.decode("utf-8", "backslashreplace")) else mask_bytes
+
+
+def _hide_all(raw: bytes) -> bytes:
+    return raw if raw.isdigit() else MASK.encode()
 
 
 def _mask_items(items: list[bytes], hide: Callable[[bytes], bytes]) -> list[bytes]:

@@ -23,7 +23,10 @@ import numpy as np
 import pandas as pd
 
 from secnb.core.collector import collector_paused
-from secnb.frames.quick import FIRST_TIME, LAST_TIME, kinds_of, quick_series
+from secnb.core.stoppable import Batch, Page
+from secnb.frames.bulk import ArrowValues
+from secnb.frames.quick import kinds_of, quick_series
+from secnb.frames.storedtimes import FIRST_TIME, LAST_TIME
 from secnb.schema import SECRET_COLUMNS, TIME
 
 MASK = "***"
@@ -70,9 +73,12 @@ def to_frame(columns: Mapping[str, Sequence[Any]], schema: Mapping[str, str]) ->
     return frame
 
 
-def to_columns(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:
+def to_columns(names: Sequence[str], rows: Page | Batch) -> dict[str, Sequence[Any]]:
     """Return rows as columns; names that occur twice get a number, so that no column is lost."""
     unique = unique_names(names)
+    if not isinstance(rows, Sequence):
+        # A batch of Arrow's, from the reader process.
+        return {name: ArrowValues(array) for name, array in zip(unique, rows.columns, strict=True)}
     if not rows:
         return dict.fromkeys(unique, ())
     with collector_paused():

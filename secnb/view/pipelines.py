@@ -26,6 +26,7 @@ _STATUS: Final = {
     "ok": COLOURS["true alarms"],
     "slow": _ORANGE,
     "poisoned": _ORANGE,
+    "silent": _ORANGE,
     "stuck": VERMILLION,
     "unknown": LINE,
 }
@@ -198,9 +199,9 @@ def _words(lines: list[str]) -> Spec:
 
 def _caption(frame: pd.DataFrame) -> list[str]:
     """Say what is wrong where; the worst first."""
-    order = {"stuck": 0, "poisoned": 1, "slow": 2, "unknown": 3}
+    order = {name: place for place, name in enumerate(("stuck", "poisoned", "silent", "slow", "unknown"))}
     troubled = frame[frame["status"] != "ok"]
-    rows = sorted(troubled.to_dict("records"), key=lambda row: order.get(row["status"], 4))
+    rows = sorted(troubled.to_dict("records"), key=lambda row: order.get(row["status"], len(order)))
     texts = [f"{row['stage']} ({row['status']}): {row['why']}." for row in rows]
     if len(frame) and not texts:
         texts = ["Nothing is stuck."]
@@ -212,6 +213,6 @@ def _caption(frame: pd.DataFrame) -> list[str]:
 
 
 def _title(frame: pd.DataFrame) -> str:
-    shown = frame[frame["status"].isin(["stuck", "poisoned", "slow"])]
+    shown = frame[frame["status"] != "ok"]
     named = [f"{stage} {status}" for stage, status in zip(shown["stage"], shown["status"], strict=True)]
     return f"pipeline, {', '.join(named)}" if named else "pipeline, nothing stuck"

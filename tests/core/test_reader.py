@@ -226,6 +226,17 @@ async def test_broken_sql_is_a_query_error_without_the_layers_between(reader):
     assert caught.value.__suppress_context__
 
 
+@pytest.mark.parametrize("timeout_s", [None, 2.0**31, 1e30, float("inf")])
+async def test_a_time_limit_may_be_as_long_as_it_likes(reader, timeout_s):
+    assert (await reader.fetch("SELECT 1 AS one", timeout_s=timeout_s)).rows[0][0] == 1
+
+
+async def test_a_parameter_without_a_value_is_told(reader):
+    """Only given names are parameters, so the database meets the colon."""
+    with pytest.raises(QueryError, match=r"Hint: what stands as :name in the query needs a value"):
+        await reader.fetch("SELECT :x", {})
+
+
 async def test_a_slow_query_is_stopped(reader):
     """The error holds the query and the seconds, and the next call works."""
     with pytest.raises(QueryTimeoutError, match=r"after 0\.3 s:\n(WITH|SELECT)"):
@@ -424,6 +435,8 @@ def test_another_user_leaves_no_file_behind(database_file):
     folder = Path(tempfile.mkdtemp(prefix="secnb-test-"))
     path = Path(shutil.copy(database_file, folder / "security.db"))
     folder.chmod(0o777)
+    for each in (folder, path):
+        os.chown(each, 65533, 65533)
     code = f"""
 import asyncio, os
 from secnb.core.reader import DatabaseReader
@@ -440,6 +453,12 @@ asyncio.run(look("sqlite:///{path}"))
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
         assert done.stdout.split() == ["2", "2"], done.stderr
         assert trace(path) == before
+        service = (
+            "import os, sqlite3; os.setgid(65533); os.setuid(65533)\n"
+            f"with sqlite3.connect('{path}') as service: service.execute('DELETE FROM cameras')"
+        )
+        done = subprocess.run([sys.executable, "-c", service], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
     finally:
         shutil.rmtree(folder)
 

@@ -47,6 +47,12 @@ def test_a_list_expands():
     assert run("SELECT 2 IN :some, 5 IN :some", {"some": [1, 2]}) == (1, 0)
 
 
+@pytest.mark.parametrize("some", [np.array([1, 2]), pd.Series([1, 2]), pd.Index([1, 2]), pd.array([1, 2])])
+def test_a_column_of_a_frame_expands(some):
+    """As the list that it holds."""
+    assert run("SELECT 2 IN :some, 5 IN :some", {"some": some}) == (1, 0)
+
+
 def test_an_empty_list_matches_nothing():
     """IN () is no syntax error."""
     assert run("SELECT 1 IN :some", {"some": []}) == (0,)
@@ -60,6 +66,10 @@ def test_an_empty_list_matches_nothing():
         (datetime(2026, 1, 1, tzinfo=UTC), "2026-01-01 00:00:00.000000"),
         (pd.Timestamp("2026-01-01 02:00", tz="Europe/Berlin"), "2026-01-01 01:00:00.000000"),
         (datetime(2026, 1, 1).date(), "2026-01-01"),  # noqa: DTZ001
+        (np.datetime64("2026-01-01T00:00:00", "ns"), "2026-01-01 00:00:00.000000"),
+        (pd.NaT, None),
+        (pd.NA, None),
+        (np.datetime64("NaT"), None),
     ],
 )
 def test_values_of_frames_bind_as_the_database_stores_them(given_value, bound):
@@ -170,5 +180,5 @@ def test_comments_alone_are_empty(query):
 
 def test_params_of_another_kind_are_an_error():
     """A list has no names."""
-    with pytest.raises(QueryError, match="params is a list"):
+    with pytest.raises(QueryError, match="params is of type list"):
         to_statement("SELECT ?", [1], dialect="sqlite")

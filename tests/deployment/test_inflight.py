@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import secnb
-from secnb.errors import CallCancelledError, ClosedError, UnknownCallError
+from secnb.errors import BadInputError, CallCancelledError, ClosedError, UnknownCallError
 
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
 
@@ -56,6 +58,13 @@ async def test_an_awaited_call_is_cancelled_from_a_thread(site, running):
     await asyncio.to_thread(site.cancel, number)
     with pytest.raises(CallCancelledError, match="was cancelled after"):
         await task
+
+
+@pytest.mark.parametrize("number", [None, "1", 1.0, True, [1], {}, pd.Series([1]), np.array([1, 2])])
+def test_what_is_no_number_is_refused(site, number):
+    """A whole column of inflight() among them."""
+    with pytest.raises(BadInputError, match="Allowed: one whole number"):
+        site.cancel(number)
 
 
 def test_close_ends_what_runs(site, in_thread, running):

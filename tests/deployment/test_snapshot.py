@@ -230,7 +230,7 @@ def test_ages_count_from_the_moment_of_the_snapshot(tmp_path, redis_url, databas
     with secnb.connect(tmp_path / "s") as kept:
         assert kept.peek("detection_queue")["age_s"].tolist() == [60.0]
         assert kept.pipeline().attrs["as_of"] == manifest["taken_at"]
-        assert kept.pipeline()["oldest_age_s"][0] == 60.0
+        assert kept.pipeline().set_index("stage").loc["detection_queue", "oldest_age_s"] == 60.0
 
 
 def test_the_notebook_of_an_incident_runs_on_it(folder):
@@ -387,16 +387,16 @@ def test_nothing_on_the_site_is_changed(ugly, tmp_path, redis_url):
 
 def test_a_site_without_redis(database, tmp_path):
     """The database is served, and Redis says what it said then."""
-    with pytest.warns(DegradedWarning, match="without the redis"):
+    with pytest.warns(DegradedWarning, match="without Redis"):
         site = secnb.connect(database_url=f"sqlite:///{database}", redis_url=NOWHERE)
     with site:
         site.snapshot(tmp_path / "s")
-    with pytest.warns(DegradedWarning, match="without the redis: When the snapshot was taken: Redis at"):
+    with pytest.warns(DegradedWarning, match="without Redis: When the snapshot was taken: Redis at"):
         kept = secnb.connect(tmp_path / "s")
     with kept:
         assert len(kept.cameras()) == 2
         assert kept.health()["status"].tolist() == ["up", "down", "down", "down"]
-        assert kept.pipeline()["status"][0] == "unknown"
+        assert kept.pipeline().set_index("stage").loc["detection_queue", "status"] == "unknown"
         with pytest.raises(UnreachableError, match=r"snapshot was taken: Redis at .* does not answer"):
             kept.queues()
 

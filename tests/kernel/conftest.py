@@ -55,6 +55,10 @@ class Kernel:
         """Wait until a request has printed a text, or is done."""
         await self._read_until(lambda: text in self._cells[request].text or self._cells[request].is_done)
 
+    def text_of(self, request: str) -> str:
+        """Return what a request has printed so far; a task that it started may print after it is done."""
+        return self._cells[request].text
+
     async def finish(self, request: str) -> Cell:
         """Return what a request that was sent prints and raises until it is done."""
         await self._read_until(lambda: self._cells[request].is_done)

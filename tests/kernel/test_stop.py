@@ -101,3 +101,12 @@ async def test_sandbox_survives_stop(start_kernel, tmp_path):
         )
         assert stopped.error.startswith("KeyboardInterrupt")
         assert (await kernel.run("len(site.queues()) > 0")).result == "True"
+
+
+async def test_output_of_a_tail_lands_in_the_cell_that_started_it(kernel):
+    """Also while another cell runs meanwhile."""
+    first = kernel.client.execute("listening = asyncio.create_task(site.tail.aio('events', 4))")
+    second = await kernel.run("await asyncio.sleep(3.5); print('slept')")
+    assert (second.error, second.text.strip()) == (None, "slept")
+    assert (await kernel.run("len(await listening)")).result == "0"
+    assert "tail: 2 s" in kernel.text_of(first)

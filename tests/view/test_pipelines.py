@@ -28,7 +28,7 @@ def drawn(frame: pd.DataFrame) -> str:
     return html.unescape(vl_convert.vegalite_to_svg(plot_pipeline(frame).spec, vl_version=VERSION))
 
 
-@pytest.mark.parametrize("status", ["ok", "slow", "poisoned", "stuck", "unknown"])
+@pytest.mark.parametrize("status", ["ok", "slow", "poisoned", "silent", "stuck", "unknown"])
 def test_every_stage_is_drawn_with_its_status(status):
     svg = drawn(pipeline(status))
     for name in STAGES:
@@ -46,12 +46,19 @@ def test_what_cannot_be_known_is_a_dash():
 
 def test_what_is_wrong_is_said_in_words_the_worst_first():
     frame = pipeline()
-    frame.loc[[1, 4], ["status", "why"]] = [["slow", "images wait"], ["stuck", "it does not answer"]]
+    frame.loc[[2, 5], ["status", "why"]] = [["slow", "images wait"], ["stuck", "it does not answer"]]
     shown = plot_pipeline(frame)
     assert repr(shown) == "<Panel: pipeline, detector slow, reasoner stuck>"
     words = shown.spec["description"]
     assert words.index("reasoner (stuck): it does not answer.") < words.index("detector (slow): images wait.")
     assert "nothing waits" not in words
+
+
+def test_what_is_not_known_is_not_called_all_right():
+    """Neither in the name of the picture nor under it."""
+    frame = pipeline()
+    frame.loc[0, ["status", "why"]] = ["unknown", "Redis does not answer"]
+    assert repr(plot_pipeline(frame)) == "<Panel: pipeline, cameras unknown>"
 
 
 @pytest.mark.parametrize("frame", [pipeline(), pipeline("stuck", NASTY), pipeline().iloc[:0], pipeline()[:1]])

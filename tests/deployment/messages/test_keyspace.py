@@ -76,6 +76,21 @@ def test_values_of_a_cache_are_decoded(site, raw, check):
     assert frame["size_bytes"].tolist() == [len(values[key]) for key in sorted(values)]
 
 
+def test_secrets_in_a_cache_are_masked(site, raw):
+    """A page that is saved shows neither the value nor its bytes."""
+    raw.set("cache:cameras", json.dumps([{"id": "gate", "rtsp_url": "rtsp://ann:hidden@cam/1"}]))
+    raw.set("cache:note", "opened rtsp://ann:hidden@cam/1")
+    raw.set("cache:api_key", "hidden")
+    frame = site.cache()
+    assert frame["value"].tolist() == [
+        "***",
+        [{"id": "gate", "rtsp_url": "***"}],
+        "opened rtsp://ann:***@cam/1",
+    ]
+    assert "hidden" not in frame.to_html() + str(frame["raw"].tolist())
+    assert frame["size_bytes"][0] == len("hidden")
+
+
 def test_other_types_have_no_value(site, raw):
     raw.rpush("cache:1", "x")
     raw.xadd("cache:2", {"a": "b"})

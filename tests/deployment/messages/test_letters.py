@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from zoneinfo import ZoneInfo
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from secnb import schema
 from secnb.errors import BadInputError, UnknownQueueError
+from secnb.frames.letters import in_turns
 
 JOB = {"camera_id": "front", "file_path": "/x/1.jpg"}
 LETTER = {
@@ -47,6 +49,11 @@ def test_letter_of_a_worker(open_site, url, raw, check):
     assert row["original"] == JOB
     assert (row["camera_id"], row["file_path"]) == ("front", "/x/1.jpg")
     assert json.loads(row["raw"]) == LETTER
+
+
+def test_an_error_shows_no_password(site, raw):
+    raw.rpush("dlq:detection_queue", json.dumps(LETTER | {"error": "cannot open rtsp://ann:hidden@cam/1"}))
+    assert site.dead_letters()["error"][0] == "cannot open rtsp://ann:***@cam/1"
 
 
 def test_letter_whose_job_is_text(site, raw):
@@ -157,3 +164,12 @@ def test_any_bytes_are_a_row(site, raw, check, raws):
     check(messages, schema.MESSAGES)
     assert messages["raw"].tolist() == raws
     assert site.queues().set_index("queue")["length"]["detection_queue"] == len(raws)
+
+
+async def test_a_long_read_takes_turns():
+    """So it ends when it is cancelled; a thousand million rows would not end before that."""
+    work = asyncio.create_task(in_turns(lambda pos: (pos,), 10**9))
+    await asyncio.sleep(0.01)
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
