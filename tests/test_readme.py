@@ -93,24 +93,28 @@ def test_redis_user_of_the_readme_can_look_and_not_touch(start_redis_server):
 
 
 async def test_postgres_role_of_the_readme_can_look_and_not_touch(postgres_url):
-    """The role is enough for the helpers, and cannot write even where a session would let it."""
+    """It reads tables that are made later too, and cannot write even where a session would let it."""
     grants = next(text for kind, text in BLOCKS if kind == "sql")
-    name = f"analyst_{uuid.uuid4().hex}"
+    name, service = (f"{each}_{uuid.uuid4().hex}" for each in ("analyst", "service"))
+    grants = grants.replace("analyst", name).replace("service", service).replace("…", "secret-word")
     owner = create_async_engine(parse_database_url(postgres_url))
     async with owner.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
         await connection.execute(insert(Camera), {"id": "front", "name": "Front"})
-        for statement in grants.replace("analyst", name).replace("…", "secret-word").strip().split(";\n"):
-            await connection.exec_driver_sql(statement.rstrip(";"))
+        made_first = f"CREATE ROLE {service}; GRANT CREATE ON SCHEMA public TO {service}"
+        made_later = f"SET LOCAL ROLE {service}; CREATE TABLE {service} (id int)"
+        for statement in f"{made_first};\n{grants.strip()}\n{made_later}".replace("; ", ";\n").split(";\n"):
+            await connection.exec_driver_sql(statement)
     role = parse_database_url(postgres_url).set(username=name, password="secret-word")
     reader = DatabaseReader(role.render_as_string(hide_password=False))
     assert len((await reader.fetch("SELECT id FROM cameras")).rows) == 1
+    assert (await reader.fetch(f"SELECT id FROM {service}")).rows == []
     await reader.close()
     analyst = create_async_engine(role, poolclass=NullPool)
     with pytest.raises(ProgrammingError, match="permission denied"):
         async with analyst.begin() as connection:
             await connection.exec_driver_sql("DELETE FROM cameras")
     async with owner.begin() as connection:
-        await connection.exec_driver_sql(f"DROP OWNED BY {name}")
-        await connection.exec_driver_sql(f"DROP ROLE {name}")
+        await connection.exec_driver_sql(f"DROP OWNED BY {name}, {service}")
+        await connection.exec_driver_sql(f"DROP ROLE {name}, {service}")
     await owner.dispose()
