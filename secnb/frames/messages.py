@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import functools
-import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from itertools import chain, compress
+from operator import not_
 from typing import Any
 
 import numpy as np
-import orjson
 import pandas as pd
-import zstandard
 
 from secnb.core.collector import collector_paused
+from secnb.frames.buffers import concat
 from secnb.frames.keynames import bare
+from secnb.frames.payloads import load_object, load_value
 from secnb.frames.quick import kinds_of, quick_series
 from secnb.frames.times import all_enqueued_at
-from secnb.frames.together import decode_together
 from secnb.frames.typed import to_series
-from secnb.schema import MESSAGES, QUEUE_FIELDS
+from secnb.schema import MESSAGES, QUEUE_FIELDS, TIME
 
-_COMPRESSED = b"Z:"
-_MAX_UNPACKED_BYTES = 64 * 1024 * 1024
-# orjson turns an integer beyond 64 bits into a float without an error.
-_LONG_NUMBER = re.compile(rb"\d{19}")
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+# So few are still near the processor when columns are made of them; fewer cost more calls.
+_PAGE = 20_000
+_TEXTS = ("camera_id", "batch_id", "file_path")
 
 
 @dataclass(frozen=True)
@@ -61,9 +56,7 @@ def decode_message(raw: bytes, *, needed: Sequence[str] = ()) -> Decoded:
         Fields that the consumer of the queue cannot do without.
     """
     try:
-        value = _loads(_unpacked(raw))
-        if isinstance(value, str):
-            value = _decoded_again(value)
+        value = load_value(raw)
     except (ValueError, RecursionError) as exc:
         return Decoded(None, str(exc) or type(exc).__name__)
     if not isinstance(value, dict):
@@ -79,63 +72,13 @@ def _checked(payload: Mapping[str, Any], needed: Sequence[str]) -> Decoded:
 def decode_value(raw: bytes) -> Decoded:
     """Return what is in the value of a plain key: JSON, encoded once or twice, else the text itself."""
     try:
-        value = _loads(_unpacked(raw))
-        return Decoded(_decoded_again(value) if isinstance(value, str) else value, None)
+        return Decoded(load_value(raw), None)
     except (ValueError, RecursionError):
         pass
     try:
         return Decoded(raw.decode("utf-8"), None)
     except UnicodeDecodeError as exc:
         return Decoded(None, f"not UTF-8 text (byte {raw[exc.start]:#04x} at {exc.start})")
-
-
-def _unpacked(raw: bytes) -> bytes:
-    if not raw.startswith(_COMPRESSED):
-        return raw
-    try:
-        packed = base64.b64decode(raw[len(_COMPRESSED) :], validate=True)
-        reader = zstandard.ZstdDecompressor().stream_reader(packed)
-        unpacked = reader.read(_MAX_UNPACKED_BYTES + 1)
-    except (binascii.Error, zstandard.ZstdError) as exc:
-        raise ValueError(f"marked as compressed (Z:), but {exc}") from exc
-    if len(unpacked) > _MAX_UNPACKED_BYTES:
-        raise ValueError(f"unpacks to more than {_MAX_UNPACKED_BYTES:,} bytes")
-    return unpacked
-
-
-def _loads(raw: bytes) -> Any:
-    try:
-        if not _LONG_NUMBER.search(raw):
-            return orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        pass  # The standard library is laxer: NaN, lone surrogates.
-    try:
-        value = json.loads(raw.decode("utf-8"))
-        return _showable(value) if _SURROGATE.search(raw) else value
-    except UnicodeDecodeError as exc:
-        raise ValueError(f"not UTF-8 text (byte {raw[exc.start]:#04x} at {exc.start})") from exc
-    except json.JSONDecodeError as exc:
-        raise ValueError(f"not JSON: {exc.msg.removesuffix(' at')} at {exc.pos}" if raw else "empty") from exc
-
-
-def _showable(value: Any) -> Any:
-    """Return `value` with lone surrogates as their escapes; a notebook cannot show them."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
-    if isinstance(value, list):
-        return [_showable(each) for each in value]
-    if isinstance(value, dict):
-        return {_showable(name): _showable(each) for name, each in value.items()}
-    return value
-
-
-def _decoded_again(value: str) -> Any:
-    """Return the JSON inside a JSON string, or the string itself if there is none."""
-    try:
-        inner = _loads(value.encode("utf-8", "surrogatepass"))
-    except ValueError:
-        return value
-    return inner if isinstance(inner, dict | list) else value
 
 
 def _kind(value: Any) -> str:
@@ -169,30 +112,57 @@ def to_messages(
     timezone : tzinfo
         The zone of naive times in messages.
     """
+    needed = needed_fields(queue)
+    starts = range(0, max(len(raws), 1), _PAGE)
     with collector_paused():
-        payloads, objects, errors = _decode_all(raws)
-        fields = _fields_of(objects)
-        errors = _missing_fields(objects, fields, needed_fields(queue)) | errors
-        stamps = all_enqueued_at(objects, timezone)
-        works = _works(objects)
+        pages = [_read_page(raws[start : start + _PAGE], needed, timezone) for start in starts]
+        errors: dict[int, str] = {}
+        for start, page in zip(starts, pages, strict=True):
+            errors |= {start + row: error for row, error in page.errors.items()}
         return message_frame(
             raws,
-            payloads,
+            list(chain.from_iterable(page.payloads for page in pages)),
             errors,
-            stamps,
-            fields=fields if works is objects else _fields_of(works),
+            concat([page.stamps for page in pages], TIME),
+            fields=lambda name: concat([page.texts[name] for page in pages], "str"),
             first_pos=first_pos,
             now=now,
             entry_ids=entry_ids,
         )
 
 
+@dataclass(frozen=True)
+class _Page:
+    """Messages that follow each other; errors are by row in the page."""
+
+    payloads: list[Any]
+    errors: dict[int, str]
+    stamps: pd.Series[Any]
+    texts: dict[str, pd.Series[Any]]
+
+
+def _read_page(raws: Sequence[bytes], needed: Sequence[str], timezone: tzinfo) -> _Page:
+    payloads, objects, errors = _decode_all(raws)
+    fields = _fields_of(objects)
+    errors |= _missing_fields(objects, fields, needed, errors.keys())
+    if any("original_job" in each for each in objects):
+        fields = _fields_of(list(map(work_of, objects)))
+    texts = {name: _plain_fields(fields(name)) for name in _TEXTS}
+    return _Page(payloads, errors, all_enqueued_at(objects, timezone), texts)
+
+
 def _decode_all(raws: Sequence[bytes]) -> tuple[list[Any], list[dict[str, Any]], dict[int, str]]:
     """Return all payloads; the same with an empty object for each that is none; and by row why it is none."""
-    payloads: list[Any]
-    payloads, odd = decode_together(raws)
-    objects: list[Any] = list(payloads)
-    errors: dict[int, str] = {}
+    payloads: list[Any] = []
+    odd: list[int] = []
+    # One by one is as fast as many in one text, and what is poison harms only itself.
+    for raw in raws:
+        try:
+            payloads.append(load_object(raw))
+        except (ValueError, RecursionError):
+            odd.append(len(payloads))
+            payloads.append(None)
+    objects, errors = payloads.copy(), {}
     for row in odd:
         decoded = decode_message(raws[row])
         payloads[row], objects[row] = decoded.payload, decoded.payload
@@ -207,22 +177,19 @@ def _fields_of(objects: Sequence[Mapping[str, Any]]) -> Callable[[str], list[Any
 
 
 def _missing_fields(
-    objects: Sequence[Mapping[str, Any]], fields: Callable[[str], list[Any]], needed: Sequence[str]
+    objects: Sequence[Mapping[str, Any]],
+    fields: Callable[[str], Sequence[Any]],
+    needed: Sequence[str],
+    poison: Collection[int],
 ) -> dict[int, str]:
-    """Return by row what messages lack; one that has every field is the ordinary case."""
+    """Return by row what messages lack that are no poison; one that has every field is the ordinary case."""
     rows: set[int] = set()
     for name in needed:
         if not all(values := fields(name)):
             # Zero and False are values; they are rare enough to be looked at closely.
-            rows |= set(np.flatnonzero(~np.fromiter(map(bool, values), np.bool_, len(values))).tolist())
-    found = {row: _checked(objects[row], needed).error for row in rows}
+            rows.update(compress(range(len(values)), map(not_, values)))
+    found = {row: _checked(objects[row], needed).error for row in rows.difference(poison)}
     return {row: error for row, error in found.items() if error is not None}
-
-
-def _works(objects: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """Return `work_of` each message; where none is a dead letter, these are the same."""
-    is_letter = any("original_job" in each for each in objects)
-    return list(map(work_of, objects)) if is_letter else objects
 
 
 def message_frame(
@@ -231,14 +198,15 @@ def message_frame(
     errors: Mapping[int, str],
     stamps: pd.Series[Any],
     *,
-    fields: Callable[[str], Sequence[Any]],
+    fields: Callable[[str], Sequence[Any] | pd.Series[Any]],
     first_pos: int,
     now: datetime,
     entry_ids: Sequence[str | bytes] | None = None,
 ) -> pd.DataFrame:
     """Return one row per decoded message with the columns of `secnb.schema.MESSAGES`.
 
-    Errors are by row, `stamps` has the UTC-aware times, and `fields` gives the values of a field.
+    Errors are by row, `stamps` has the UTC-aware times, and `fields` gives the values of a field, or the
+    column that was made of them.
     """
     n_rows = len(raws)
     ages = (pd.Timestamp(now) - stamps).dt.total_seconds()
@@ -254,7 +222,7 @@ def message_frame(
         "size_bytes": _whole(np.fromiter(map(len, raws), np.int64, n_rows)),
         "enqueued_at": stamps,
         "age_s": ages.where(ages >= 0),
-        **{name: _plain_fields(fields(name)) for name in ("camera_id", "batch_id", "file_path")},
+        **{name: _plain_fields(fields(name)) for name in _TEXTS},
         "payload": _objects(payloads),
     }
     return pd.DataFrame(columns, index=pd.RangeIndex(n_rows), columns=list(MESSAGES), copy=False)
@@ -276,7 +244,9 @@ def _sparse_texts(texts: Mapping[int, str], n_rows: int) -> pd.Series[Any]:
     return pd.Series(found.array.take(which))
 
 
-def _plain_fields(values: Sequence[Any]) -> pd.Series[Any]:
+def _plain_fields(values: Sequence[Any] | pd.Series[Any]) -> pd.Series[Any]:
+    if isinstance(values, pd.Series):
+        return values
     kinds = kinds_of(values)
     if not kinds:
         return _sparse_texts({}, len(values))

@@ -48,9 +48,10 @@ def mask_params(params: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def warn_truncated(n_shown: int, n_total: int | None, *, what: str, hint: str) -> None:
     """Warn that a cap left rows out: ``showing 10 000 of 26 431 rows``."""
-    total = "more" if n_total is None else f"{n_total:,}".replace(",", " ")
     shown = f"{n_shown:,}".replace(",", " ")
-    message = TruncatedWarning(f"showing {shown} of {total} {what}\n\nHint: {hint}")
+    total = "" if n_total is None else f"{n_total:,}".replace(",", " ")
+    said = f"{shown} of {total} {what}" if total else f"the first {shown} {what}; there are more"
+    message = TruncatedWarning(f"showing {said}\n\nHint: {hint}")
     # A registry of its own: the same cap is reported each time, not once per session.
     warnings.warn_explicit(message, TruncatedWarning, "secnb", 1, registry={})
 

@@ -1,6 +1,7 @@
 """Whole tables and free queries, read page by page, and each page typed as it comes.
 
-A table is read in pages that each have a transaction of their own; a free query is one statement.
+A table is read in pages that each have a transaction of their own; a free query is one statement. What
+is large is one statement in either case, run by the reader process, and what came before is dropped.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Executable
 
+from secnb.core.bulk_process import BulkError
+from secnb.core.bulk_reader import HandOver
 from secnb.core.reader import COUNT_S, DatabaseReader, Rows, check_limits
-from secnb.core.stoppable import Page
+from secnb.core.stoppable import Batch, Page
 from secnb.errors import QueryTimeoutError
 from secnb.frames.bounds import time_conditions
 from secnb.frames.growing import GrowingFrame
@@ -24,6 +27,8 @@ from secnb.frames.typed import mask_secrets, to_columns, unique_names
 from secnb.schema import TIME
 
 _PAGE = 50_000
+# A first page that is full tells that a table is large.
+_FIRST_PAGE = 10_001
 
 Columns = Mapping[str, Sequence[Any]]
 Shape = Callable[[dict[str, Sequence[Any]], int], Columns]
@@ -105,25 +110,46 @@ async def read_pages(
     keys = _keys(selection, dtypes)
     kinds = {name: TIME if column == selection.ordered_by else None for column, name in keys.items()}
     hidden = {name: kind for name, kind in kinds.items() if name not in dtypes}
-    growing = GrowingFrame({**dtypes, **hidden}, is_backwards=True)
     where, params = _conditions(reader, selection)
     stored = _stored(selection)
+
+    def begin(*, is_backwards: bool) -> tuple[GrowingFrame, Callable[[Page | Batch], None]]:
+        growing = GrowingFrame({**dtypes, **hidden}, is_backwards=is_backwards)
+
+        def take(rows: Page | Batch) -> None:
+            read = to_columns(stored, rows)
+            columns: Columns = {name: read[column] for name, column in selection.columns.items()}
+            shown = shape(dict(columns), len(rows)) if shape else columns
+            growing.add({**{name: read[key] for key, name in keys.items()}, **shown}, len(rows))
+            on_page(growing.n_rows)
+
+        return growing, take
+
+    growing, take = begin(is_backwards=True)
+    hand_over = reader.hand_over(is_paged=True)
     async for page in _pages(reader, selection, where, params):
-        read = to_columns(stored, page.rows[::-1])
-        columns: Columns = {name: read[column] for name, column in selection.columns.items()}
-        shown = shape(dict(columns), len(page.rows)) if shape else columns
-        growing.add({**{name: read[key] for key, name in keys.items()}, **shown}, len(page.rows))
-        on_page(growing.n_rows)
+        n_rows = growing.n_rows + len(page.rows)
+        if hand_over(stored, page.rows, n_rows):
+            whole, take_whole = begin(is_backwards=False)
+            try:
+                page = await _read_whole(reader, selection, where, params, hand_over, take_whole)
+            except BulkError:
+                # Its refusal is kept, so that the pages go on.
+                on_page(growing.n_rows)
+            else:
+                growing = whole
+                break
+        take(page.rows[::-1])
     n_rows = growing.n_rows
     total: int | None = n_rows
     if page.is_truncated:
         total = await _total(reader, selection.table, where, params)
         warn_truncated(n_rows, total, what=f"{selection.table}, the newest", hint="limit=None reads all.")
     frame = growing.to_frame(sort_by=list(keys.values()), without=list(hidden))
-    whole = replace(page, rows=(), total=total, seconds=time.perf_counter() - started)
+    last = replace(page, rows=(), total=total, seconds=time.perf_counter() - started, why_rows=hand_over.why)
     bounds = {"since": selection.since, "until": selection.until}
     given = dict(selection.params) | {name: stamp for name, stamp in bounds.items() if stamp is not None}
-    return note_rows(frame, whole, table=selection.table, params=given)
+    return note_rows(frame, last, table=selection.table, params=given)
 
 
 async def read_query(
@@ -142,18 +168,21 @@ async def read_query(
     """
     growing = GrowingFrame({})
 
-    def begin(columns: list[str]) -> Callable[[Page], None]:
+    def begin(columns: list[str]) -> Callable[[Page | Batch], None]:
         nonlocal growing
         names = unique_names(columns)
         growing = GrowingFrame(dict.fromkeys(names))
 
-        def take(page: Page) -> None:
+        def take(page: Page | Batch) -> None:
             growing.add(mask_secrets(to_columns(names, page)), len(page))
             on_page(growing.n_rows)
 
         return take
 
-    rows = await reader.fetch(query, params, limit=limit, timeout_s=timeout_s, into=begin)
+    hand_over = reader.hand_over()
+    rows = await reader.fetch(
+        query, params, limit=limit, timeout_s=timeout_s, into=begin, hand_over=hand_over
+    )
     frame = growing.to_frame()
     if rows.is_truncated:
         warn_truncated(len(frame), rows.total, what="rows", hint="limit=None shows all.")
@@ -212,18 +241,17 @@ async def _pages(
 ) -> AsyncIterator[Rows]:
     """Read from the newest backwards."""
     stored = _stored(selection)
-    selected = ", ".join(map(quoted, stored))
     n_rows = 0
     for keys, condition in _parts(selection):
-        order = ", ".join(f"{quoted(key)} DESC" for key in keys)
+        order = _order(keys)
         place = f"({', '.join(map(quoted, keys))}) < ({', '.join(f':last_{i}' for i in range(len(keys)))})"
         last: dict[str, Any] = {}
         while True:
-            size = _PAGE if selection.limit is None else min(_PAGE, selection.limit + 1 - n_rows)
+            size = _PAGE if n_rows else min(_PAGE, _FIRST_PAGE)
+            size = size if selection.limit is None else min(size, selection.limit + 1 - n_rows)
             conditions = " AND ".join([*where, *condition, *([place] if last else [])]) or "1 = 1"
             page = await reader.fetch(
-                f"SELECT {selected} FROM {quoted(selection.table)} WHERE {conditions} "  # noqa: S608
-                f"ORDER BY {order} LIMIT {size}",
+                f"{_select(selection)} WHERE {conditions} ORDER BY {order} LIMIT {size}",
                 {**params, **last},
             )
             n_rows += len(page.rows)
@@ -235,6 +263,49 @@ async def _pages(
             if len(page.rows) < size:
                 break
             last = {f"last_{i}": page.rows[-1][stored.index(key)] for i, key in enumerate(keys)}
+
+
+async def _read_whole(
+    reader: DatabaseReader,
+    selection: Selection,
+    where: Sequence[str],
+    params: Mapping[str, Any],
+    hand_over: HandOver,
+    take: Callable[[Page | Batch], None],
+) -> Rows:
+    """Read in one statement for each part, in any order; the frame is sorted in the end."""
+    n_rows = 0
+
+    def begin(_: list[str]) -> Callable[[Batch], None]:
+        def count(batch: Batch) -> None:
+            nonlocal n_rows
+            n_rows += len(batch)
+            take(batch)
+
+        return count
+
+    for keys, condition in _parts(selection):
+        left = None if selection.limit is None else selection.limit - n_rows
+        conditions = " AND ".join([*where, *condition]) or "1 = 1"
+        newest = "" if left is None else f" ORDER BY {_order(keys)} LIMIT {left + 1}"
+        rows = await reader.fetch_whole(
+            f"{_select(selection)} WHERE {conditions}{newest}",
+            params,
+            limit=left,
+            into=begin,
+            hand_over=hand_over,
+        )
+        if rows.is_truncated:
+            break
+    return rows
+
+
+def _select(selection: Selection) -> str:
+    return f"SELECT {', '.join(map(quoted, _stored(selection)))} FROM {quoted(selection.table)}"  # noqa: S608
+
+
+def _order(keys: Sequence[str]) -> str:
+    return ", ".join(f"{quoted(key)} DESC" for key in keys)
 
 
 def quoted(name: str) -> str:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from secnb.frames.bulk import ArrowValues
+from secnb.frames.storedtimes import FIRST_TIME, LAST_TIME, STORED_TIME, has_stored_form
 from secnb.schema import TIME
 
 try:
@@ -22,17 +24,12 @@ except ImportError:  # text is then held as Python objects
 
 # Before and after these a time may be one that only the tolerant way can read.
 _FIRST_YEAR, _LAST_YEAR = "1900", "2262"
-# Beyond these a time cannot become a datetime; an offset can move it there.
-FIRST_TIME = pd.Timestamp("0001-01-01T00:00:00.000000", tz="UTC")
-LAST_TIME = pd.Timestamp("9999-12-31T23:59:59.999999", tz="UTC")
-# The form in which SQLAlchemy stores a time, and where in it no digit stands.
-_STORED_TIME = "2026-01-15 08:00:00.000000"
-_MARKS = {place: ord(mark) for place, mark in enumerate(_STORED_TIME) if not mark.isdigit()}
-_DIGITS = [place for place in range(len(_STORED_TIME)) if place not in _MARKS]
 
 
 def kinds_of(values: Sequence[Any]) -> set[type]:
     """Return the types of the values that are there."""
+    if isinstance(values, ArrowValues):
+        return values.kinds
     return set(map(type, values)) - {type(None)}
 
 
@@ -48,6 +45,8 @@ def quick_series(values: Sequence[Any], dtype: str, kinds: set[type]) -> pd.Seri
     kinds : set of type
         What `kinds_of` says of them.
     """
+    if isinstance(values, ArrowValues):
+        return values.series(dtype)
     if dtype == "str" and kinds == {str}:
         return _texts(values)
     if dtype == "Int64" and kinds == {int}:
@@ -117,19 +116,20 @@ def stored_times(values: Sequence[str | None]) -> pd.Series[Any] | None:
 
     Numpy reads that form several times as fast as pandas, and `stored_texts` makes the same text again.
     """
+    if isinstance(values, ArrowValues):
+        return values.stored_times()
     is_missing = _missing(values)
     there = [value for value in values if value is not None] if is_missing.any() else values
     joined = "".join(there)  # type: ignore[arg-type]
-    if set(map(len, there)) != {len(_STORED_TIME)} or not joined.isascii():  # type: ignore[arg-type]
+    if set(map(len, there)) != {len(STORED_TIME)} or not joined.isascii():  # type: ignore[arg-type]
         return None
     letters = np.frombuffer(joined.encode("ascii"), dtype=np.uint8).reshape(len(there), -1)
     # Of other forms numpy would skip what it does not understand.
-    is_stored = all((letters[:, place] == mark).all() for place, mark in _MARKS.items())
-    if not is_stored or ((letters[:, _DIGITS] - ord("0")) > 9).any():
+    if not has_stored_form(letters):
         return None
     times = np.full(len(values), np.datetime64("NaT", "us"))
     try:
-        times[~is_missing] = letters.view(f"S{len(_STORED_TIME)}").ravel().astype(times.dtype)
+        times[~is_missing] = letters.view(f"S{len(STORED_TIME)}").ravel().astype(times.dtype)
     except ValueError:
         return None
     series = pd.Series(times).dt.tz_localize("UTC")

@@ -6,6 +6,7 @@ anything else goes through `read_time`, value by value; both give the same times
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -28,14 +29,15 @@ _FORMS = {
     for second in ("dddd-dd-ddTdd:dd:dd", "dddd-dd-ddTdd:dd:dd.dddddd")
     for form in (second, second + "±dd:dd")
 }
-# In these years every zone changes its offset at a whole minute.
-_YEARS = (2000, 2100)
+# In the years 20.. every zone changes its offset at a whole minute.
+_CENTURY = 20
+_NO_DAY = 0
 _US_PER_MINUTE = 60 * 10**6
-_PAGE = 16_384
 _NO_TIME = np.iinfo(np.int64).min
 
 _Whole = npt.NDArray[np.int64]
 _Flags = npt.NDArray[np.bool_]
+_Small = npt.NDArray[np.uint8]
 
 
 def read_time(value: Any, timezone: tzinfo) -> datetime | None:
@@ -85,6 +87,8 @@ def all_enqueued_at(payloads: Sequence[Mapping[str, Any]], timezone: tzinfo) -> 
     for name in others:
         # An empty object, which stands for a poison message, has none of them.
         missing = [row for row in np.flatnonzero(stamps == _NO_TIME).tolist() if payloads[row]]
+        if not missing:
+            break
         stamps[missing] = _read_times([payloads[row].get(name) for row in missing], timezone)
     return pd.Series(stamps.view("datetime64[us]")).dt.tz_localize("UTC")
 
@@ -127,54 +131,65 @@ def _read_texts(texts: Sequence[str], timezone: tzinfo) -> _Whole:
         has_form = lengths == length
         if has_form.any():
             # As bytes, a mask is gone through several times faster than as numbers of numpy's.
-            found = list(compress(texts, has_form.tobytes()))
-            read = [_read_form(found[at : at + _PAGE], form) for at in range(0, len(found), _PAGE)]
-            times = np.concatenate(read)
+            times = _read_form(list(compress(texts, has_form.tobytes())), form)
             stamps[has_form] = times if "±" in form else _from_local(times, timezone)
     return stamps
 
 
 def _read_form(texts: Sequence[str], form: str) -> _Whole:
     """Return times of one form, without heed to a zone where they name none."""
-    table = np.frombuffer("".join(texts).encode("ascii", "replace"), np.uint8).reshape(len(texts), -1)
-    # One row per place in the text, so that what is done to a place is done to all texts at once.
-    places = np.ascontiguousarray(table.T)
-    digits = places - ord("0")
-    year, month, day, hour, minute, second = (
-        _number(digits[at:end]) for at, end in ((0, 4), (5, 7), (8, 10), (11, 13), (14, 16), (17, 19))
-    )
-    good = _has_form(places, digits, form) & (year >= _YEARS[0]) & (year < _YEARS[1])
-    good &= (month >= 1) & (month <= 12) & (day >= 1) & (hour < 24) & (minute < 60) & (second < 60)
-    months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
-    days = months.astype("datetime64[D]") + (day - 1)
-    # The 31st of a shorter month would be a day of the next.
-    good &= days.astype("datetime64[M]") == months
-    minutes = days.astype(np.int64) * 1440 + hour * 60 + minute
+    letters = np.frombuffer("".join(texts).encode("ascii", "replace"), np.uint8).reshape(len(texts), -1)
+
+    def pair(at: int) -> _Small:
+        """Return the numbers that two digits make; what is too large for any use where they are none."""
+        return _pairs().take(letters[:, at : at + 2].view("<u2")[:, 0])
+
+    # Where a month or a day is 0, this wraps around to what is too large as well.
+    month, day = pair(5) - 1, pair(8) - 1
+    century, year, hour, minute, second = (pair(at) for at in (0, 2, 11, 14, 17))
+    good = _has_marks(letters, form) & (century == _CENTURY) & (year < 100) & (month < 12) & (day < 31)
+    good &= (hour < 24) & (minute < 60) & (second < 60)
+    days = _days().take((year * np.int32(12) + month) * 31 + day, mode="clip")
+    good &= days != _NO_DAY
+    minutes = days * np.int64(1440) + hour * np.int64(60) + minute
     if "±" in form:
-        east_hours, east_minutes = _number(digits[-5:-3]), _number(digits[-2:])
+        east_hours, east_minutes = pair(len(form) - 5), pair(len(form) - 2)
         good &= (east_hours < 24) & (east_minutes < 60)
-        minutes -= np.where(places[-6] == ord("-"), -1, 1) * (east_hours * 60 + east_minutes)
-    fraction = _number(digits[20:26]) if "." in form else 0
-    return np.where(good, minutes * _US_PER_MINUTE + second * 10**6 + fraction, _NO_TIME)
+        east = east_hours * np.int64(60) + east_minutes
+        minutes -= np.where(letters[:, -6] == ord("-"), -east, east)
+    times = minutes * _US_PER_MINUTE + second * np.int64(10**6)
+    for at, unit in ((20, 10_000), (22, 100), (24, 1)) if "." in form else ():
+        fraction = pair(at)
+        good &= fraction < 100
+        times += fraction * np.int64(unit)
+    return np.where(good, times, _NO_TIME)
 
 
-def _has_form(places: npt.NDArray[np.uint8], digits: npt.NDArray[np.uint8], form: str) -> _Flags:
-    good = np.ones(places.shape[1], np.bool_)
+@functools.cache
+def _pairs() -> _Small:
+    """Return the number that two digits make, by their letters as one number; 255 for other letters."""
+    numbers = np.full(2**16, 255, np.uint8)
+    digits = np.arange(10)
+    numbers[(digits[:, None] + ord("0")) + ((digits + ord("0")) << 8)] = digits[:, None] * 10 + digits
+    return numbers
+
+
+@functools.cache
+def _days() -> npt.NDArray[np.int32]:
+    """Return the days since 1970 for 31 days of each month of the century; 0 for those that it lacks."""
+    first = np.datetime64(_CENTURY * 100 - 1970, "Y").astype("datetime64[M]")
+    months = np.arange(first, first + 1200)[:, None]
+    days = months.astype("datetime64[D]") + np.arange(31)
+    return np.where(days.astype("datetime64[M]") == months, days.astype(np.int32), _NO_DAY).ravel()
+
+
+def _has_marks(letters: _Small, form: str) -> _Flags:
     allowed = {"T": "T ", "±": "+-"}
-    for at, mark in enumerate(form):
-        if mark == "d":
-            good &= digits[at] < 10
-        else:
-            good &= np.logical_or.reduce([places[at] == ord(each) for each in allowed.get(mark, mark)])
+    marks = [(at, allowed.get(mark, mark)) for at, mark in enumerate(form) if mark != "d"]
+    good = np.ones(len(letters), np.bool_)
+    for at, mark in marks:
+        good &= np.logical_or.reduce([letters[:, at] == ord(each) for each in mark])
     return good
-
-
-def _number(digits: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
-    total: npt.NDArray[np.int32] = digits[0].astype(np.int32)
-    for each in digits[1:]:
-        total *= 10
-        total += each
-    return total
 
 
 def _from_local(times: _Whole, timezone: tzinfo) -> _Whole:

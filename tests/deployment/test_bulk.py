@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -222,6 +223,29 @@ def test_a_killed_kernel_leaves_no_query_on_the_server(postgres_url, request):
         time.sleep(0.3)
         kernel.kill()
     wait_until(lambda: active(request) == "0")
+
+
+@pytest.mark.parametrize("is_reading", [False, True], ids=["idle", "reading"])
+def test_the_end_of_the_interpreter_is_silent(site, kind, is_reading):
+    """Nobody has to close, and nothing waits for what still runs."""
+    code = f"""
+        import secnb, secnb.errors, threading, time, warnings
+        warnings.simplefilter("ignore", secnb.errors.DegradedWarning)
+        site = secnb.connect(database_url={str(site._hidden_url)!r}, redis_url="unix:///nowhere")
+        while site.sql("SELECT * FROM detections", limit=None).attrs["path"] != "arrow":
+            time.sleep(0.01)
+        print(site._database._bulk._process.pid, flush=True)
+        def slow():
+            site.sql({SLOW[kind]!r}, limit=None, timeout_s=None)
+        if {is_reading}:
+            threading.Thread(target=slow, daemon=True).start()
+            time.sleep(0.5)
+    """
+    command = [sys.executable, "-W", "default", "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    # A busy machine may show progress.
+    assert (done.returncode, re.findall("Traceback|Error|Warning", done.stderr)) == (0, [])
+    wait_until(lambda: not Path(f"/proc/{done.stdout.strip()}").exists())
 
 
 def names(folder: Path) -> list[str]:

@@ -13,7 +13,7 @@ import asyncpg
 import pandas as pd
 import pytest
 
-from secnb.core import stoppable
+from secnb.core import bulk_reader, stoppable
 from secnb.core.reader import DatabaseReader
 from secnb.errors import QueryTimeoutError, TruncatedWarning
 from secnb.frames import paging
@@ -44,7 +44,9 @@ def large_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def large(large_file):
+async def large(large_file, monkeypatch):
+    """Return a reader that has no reader process beside it."""
+    monkeypatch.setattr(bulk_reader, "missing_part", lambda _: "switched off")
     reader = DatabaseReader(f"sqlite:///{large_file}")
     yield reader
     await reader.close()
@@ -53,6 +55,7 @@ async def large(large_file):
 async def test_a_table_is_read_page_by_page(large, monkeypatch):
     """Each page is a statement of its own, and is reported; nothing is lost between them."""
     monkeypatch.setattr(paging, "_PAGE", 30_000)
+    monkeypatch.setattr(paging, "_FIRST_PAGE", 30_000)
     statements, fetch, told = [], large.fetch, []
 
     async def spied(query, *args, **options):
@@ -141,7 +144,7 @@ async def test_a_count_that_takes_too_long_is_unknown(large, monkeypatch):
     """An analyst waits for it two seconds at most."""
     monkeypatch.setattr("secnb.core.reader.COUNT_S", 0.05)
     forever = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
-    with pytest.warns(TruncatedWarning, match="showing 5 of more rows"):
+    with pytest.warns(TruncatedWarning, match="showing the first 5 rows; there are more"):
         frame = await read_query(large, forever, limit=5)
     assert (frame.attrs["total"], frame.attrs["truncated"]) == (None, True)
     with pytest.raises(QueryTimeoutError, match=r"after 0\.3 s"):

@@ -99,7 +99,7 @@ def test_an_id_is_an_events_only_where_it_is_one(site, publish):
 
 def test_cap_ends_it(site, raw, publish):
     publish("events", *map(str, range(10)))
-    with pytest.warns(TruncatedWarning, match="showing 3 of more messages on events"):
+    with pytest.warns(TruncatedWarning, match="showing the first 3 messages on events; there are more"):
         frame = site.tail("events", 30, limit=3)
     assert frame["raw"].tolist() == [b"0", b"1", b"2"]
     assert_nobody_listens(raw, "events")
