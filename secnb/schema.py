@@ -357,6 +357,8 @@ RISK_COMPARISON: Final[Mapping[str, str]] = {
     "agree_ratio_high": "float64",
     "n_suggested": "int64",
     "suggested_agree_ratio": "float64",
+    "n_accepted": "int64",
+    "accepted_agree_ratio": "float64",
     "n_stored": "int64",
     "stored_agree_ratio": "float64",
 }
@@ -498,6 +500,9 @@ FEEDBACK_TRUTH: Final[Mapping[str, bool]] = {
 
 FEEDBACK_MISSES: Final = ("missed_threat", "missed_detection")
 """The types of feedback that say that the deployment missed what was there."""
+
+FEEDBACK_ACCEPTED: Final = ("accurate", "correct")
+"""The types of feedback that object to nothing, not even the level: there is another word for that."""
 
 RISK_CUTS: Final = (29, 59, 84)
 """The highest score that is still low, medium and high (inclusive)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from secnb.analysis.columns import read_column
+from secnb.analysis.columns import read_column, read_scores
+from secnb.analysis.firing import fires
 from secnb.errors import BadInputError
 
 SECOND = 1_000_000
@@ -33,8 +35,12 @@ class Arrivals:
         When each came.
     row : ndarray of int64, shape (n,)
         Its position in the frame that it was read from.
+    fast_row : ndarray of int64
+        The detections of the fast path, which no batch holds: their positions in the frame, in its order.
+    fast_camera : ndarray of int64
+        The number of the camera of each of them.
     fast_us : ndarray of int64
-        When each detection of the fast path came, which no batch holds; sorted.
+        When each of them came.
     n_left_out : int
         Rows without a camera or a time.
     """
@@ -43,6 +49,8 @@ class Arrivals:
     first: NDArray[np.int64]
     at_us: NDArray[np.int64]
     row: NDArray[np.int64]
+    fast_row: NDArray[np.int64]
+    fast_camera: NDArray[np.int64]
     fast_us: NDArray[np.int64]
     n_left_out: int
 
@@ -64,11 +72,11 @@ def read_arrivals(
     n_left_out = len(kept) - int(np.count_nonzero(kept))
     if until is not None:
         kept &= times < to_us(until)
-    fast_us = np.empty(0, dtype=np.int64)
+    fast_row = np.empty(0, dtype=np.int64)
     if fast_path is not None:
         is_fast = _is_fast(detections, fast_path) & kept
         kept &= ~is_fast
-        fast_us = np.sort(times[is_fast])
+        fast_row = np.flatnonzero(is_fast)
     rows, first = _rows(kept, numbers, len(cameras))
     at_us = times if rows is None else times.take(rows)
     if rows is None:
@@ -78,7 +86,8 @@ def read_arrivals(
         own = rows if ids is None else ids[rows]
         order = np.lexsort((own, at_us, np.repeat(np.arange(len(cameras)), np.diff(first))))
         rows, at_us = rows[order], at_us[order]
-    return Arrivals(cameras, first, at_us, rows, fast_us, n_left_out)
+    fast_camera = numbers[fast_row].astype(np.int64)
+    return Arrivals(cameras, first, at_us, rows, fast_row, fast_camera, times[fast_row], n_left_out)
 
 
 _CHUNK = 1 << 18
@@ -87,6 +96,8 @@ _MISSING = np.iinfo(np.int64).min
 
 def read_times(column: pd.Series) -> NDArray[np.int64]:
     """Return times as microseconds since 1970, the smallest integer where missing; naive ones are UTC."""
+    if column.dtype == object and column.isna().all():
+        return np.full(len(column), _MISSING)
     if not pd.api.types.is_datetime64_any_dtype(column):
         raise BadInputError(
             f"Column {column.name!r} does not hold times: its dtype is {column.dtype}. Allowed: datetimes.",
@@ -99,7 +110,8 @@ def read_times(column: pd.Series) -> NDArray[np.int64]:
 def to_us(moment: pd.Timestamp) -> int:
     """Return an instant as microseconds since 1970; a naive one is UTC."""
     aware = moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
-    return int((aware - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(microseconds=1))
+    # Not by subtraction: the year 1 and the year 9999 are no nanoseconds since 1970.
+    return int(aware.tz_convert(None).to_datetime64().astype("datetime64[us]").astype(np.int64))
 
 
 def _cameras(column: pd.Series) -> tuple[NDArray[Any], list[str]]:
@@ -107,13 +119,23 @@ def _cameras(column: pd.Series) -> tuple[NDArray[Any], list[str]]:
 
     The numbers are as small as they can be: small integers are sorted by radix, many times faster.
     """
-    codes, names = pd.factorize(column)
-    order = np.argsort(np.asarray(names, dtype=object).astype(str), kind="stable")
+    codes, found = _factorize(column)
+    names = [str(name) for name in found]
+    order = sorted(range(len(names)), key=names.__getitem__)
     kind = np.uint8 if len(names) < 255 else np.uint16 if len(names) < 65_535 else np.uint64
     # The code of a missing camera is -1, which takes the last number.
     number_of = np.full(len(names) + 1, len(names), dtype=kind)
     number_of[order] = np.arange(len(names))
-    return number_of.take(codes), [str(names[each]) for each in order]
+    return number_of.take(codes), [names[each] for each in order]
+
+
+def _factorize(column: pd.Series) -> tuple[NDArray[np.int64], list[Any]]:
+    """Return the number of each row's value, -1 where it is missing, and the values."""
+    try:
+        codes, values = pd.factorize(column)
+    except TypeError as exc:
+        raise BadInputError(f"Column {column.name!r} does not hold names: {exc}. Allowed: text.") from exc
+    return codes, list(values)
 
 
 def _rows(
@@ -168,10 +190,11 @@ def _is_fast(detections: pd.DataFrame, fast_path: FastPath | None) -> NDArray[np
     if fast_path is None:
         return np.zeros(len(detections), dtype=bool)
     threshold, types = _checked(fast_path)
-    confidence = read_column(detections, "confidence").to_numpy(dtype="float64", na_value=np.nan)
-    names = read_column(detections, "object_type")
-    wanted = [name for name in names.dropna().unique() if str(name).lower() in types]
-    return np.asarray(names.isin(wanted), dtype=bool) & (confidence >= threshold)
+    confidence = read_scores(read_column(detections, "confidence"))
+    codes, names = _factorize(read_column(detections, "object_type"))
+    # The code of a missing type is -1, which takes the last.
+    is_wanted = np.array([*(str(name).lower() in types for name in names), False])
+    return is_wanted[codes] & fires(confidence, threshold)
 
 
 def _checked(fast_path: object) -> tuple[float, set[str]]:
@@ -179,6 +202,9 @@ def _checked(fast_path: object) -> tuple[float, set[str]]:
     if not (isinstance(fast_path, tuple | list) and len(fast_path) == 2) or isinstance(fast_path[1], str):
         raise BadInputError(f"fast_path is {fast_path!r}. {allowed}")
     try:
-        return float(fast_path[0]), {str(name).lower() for name in fast_path[1]}
+        threshold, types = float(fast_path[0]), {str(name).lower() for name in fast_path[1]}
     except (TypeError, ValueError) as exc:
         raise BadInputError(f"fast_path is {fast_path!r}. {allowed}") from exc
+    if math.isnan(threshold):
+        raise BadInputError(f"fast_path is {fast_path!r}. {allowed}")
+    return threshold, types

@@ -116,7 +116,9 @@ def episode_starts(arrivals: Arrivals) -> NDArray[np.bool_]:
     """Which arrivals begin an episode: the first of a camera, and those after a longer gap."""
     is_first = np.ones(len(arrivals.at_us), dtype=bool)
     is_first[1:] = np.diff(arrivals.at_us) > round(EPISODE_GAP_S * SECOND)
-    is_first[arrivals.first[:-1]] = True
+    starts = arrivals.first[:-1]
+    # The last cameras may have only detections of the fast path.
+    is_first[starts[starts < len(is_first)]] = True
     return is_first
 
 
@@ -195,12 +197,12 @@ def _efficient(calls: NDArray[np.int64], waits: NDArray[np.float64]) -> NDArray[
 def _several(name: str, values: object) -> list[float]:
     given = [values] if isinstance(values, int | float | np.number | str) else values
     try:
-        listed = list(given)  # type: ignore[call-overload]
+        listed = list(dict.fromkeys(given))  # type: ignore[call-overload]
     except TypeError as exc:
         raise BadInputError(f"{name} is {values!r}. Allowed: seconds, or several of them.") from exc
     if not listed:
         raise BadInputError(f"{name} is empty. Allowed: seconds, or several of them.")
-    return list(dict.fromkeys(listed))
+    return listed
 
 
 def _service_us(service_s: object) -> int:

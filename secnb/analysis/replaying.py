@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import cached_property
-from typing import Literal
+from numbers import Number
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from secnb import schema
-from secnb.analysis.arrivals import SECOND, Arrivals, FastPath, read_arrivals, to_us
+from secnb.analysis.arrivals import SECOND, Arrivals, FastPath, read_arrivals, read_times, to_us
 from secnb.analysis.localdays import Days, read_days
 from secnb.analysis.splitting import REASONS, Settings, Split, Splitter
+from secnb.bridge import Progress
 from secnb.errors import BadInputError
 
 
@@ -83,7 +86,13 @@ def replay_batches(
     arrivals = read_arrivals(detections, fast_path=fast_path, until=moment)
     settings = Settings(window_s, idle_s, tick_s, phase_s, max_detections)
     splitter = Splitter(arrivals)
-    splits = [splitter.split(limits) for limits in settings.limits()]
+    splits: list[Split] = []
+    phases, note = settings.limits(), [""]
+    with Progress("replay_batches", note) as progress:
+        for limits in phases:
+            splits.append(splitter.split(limits))
+            note[0] = f"{len(splits)} of {len(phases)} phases"
+            progress.tick()
     until_us = None if moment is None else to_us(moment)
     return BatchReplay(settings, arrivals, splits, until_us, detections.copy(deep=False))
 
@@ -93,7 +102,7 @@ def _moment(until: object) -> pd.Timestamp | None:
         return None
     try:
         moment = pd.Timestamp(until)  # type: ignore[arg-type]
-        if pd.isna(moment) or isinstance(until, int | float):
+        if pd.isna(moment) or isinstance(until, Number):
             raise ValueError("no time")
     except (ValueError, TypeError) as exc:
         raise BadInputError(
@@ -166,10 +175,13 @@ class BatchReplay:
         """
         split, rows = self._splits[0], self._arrivals.row
         batch = np.repeat(np.arange(len(split.start)), split.stop - split.start)
-        ids = rows
+        ids: Any = rows
         if "detection_id" in self._detections.columns:
             ids = self._detections["detection_id"].to_numpy()[rows]
-        return pd.DataFrame({"detection_id": pd.array(ids, dtype="Int64"), "batch": batch})
+        # Ids that are no whole numbers stay as they are.
+        with contextlib.suppress(ValueError, TypeError, OverflowError):
+            ids = pd.array(ids, dtype="Int64")
+        return pd.DataFrame({"detection_id": ids, "batch": batch})
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -194,7 +206,11 @@ class BatchReplay:
 
     @cached_property
     def _days(self) -> Days | None:
-        return read_days(self._detections)
+        detections = self._detections
+        if self._until_us is not None:
+            # Days that have not come are no days without calls.
+            detections = detections[read_times(detections["detected_at"]) < self._until_us]
+        return read_days(detections)
 
     def __repr__(self) -> str:
         split, settings = self._splits[0], self._settings
@@ -204,7 +220,18 @@ class BatchReplay:
         )
 
     def _repr_html_(self) -> str:
-        return str(self.summary.T.set_axis([""], axis=1).to_html())
+        row = self.summary.iloc[0].to_dict()
+        is_bounded = self._settings.phase_s == "bounds"
+        columns = {"": "", **({"low": "_low", "high": "_high"} if is_bounded else {})}
+        shown = {
+            title: {
+                name: _as_text(row.get(f"{name}{end}", ""))
+                for name in map(str, row)
+                if not name.endswith(("_low", "_high"))
+            }
+            for title, end in columns.items()
+        }
+        return str(pd.DataFrame(shown).to_html())
 
     def _described(self) -> dict[str, object]:
         names = ("window_s", "idle_s", "tick_s", "phase_s", "max_detections")
@@ -261,6 +288,10 @@ def middle(values: NDArray[np.float64] | NDArray[np.int64]) -> dict[str, float]:
         return {"median": float("nan"), "p95": float("nan")}
     median, high = np.quantile(values, (0.5, 0.95))
     return {"median": float(median), "p95": float(high)}
+
+
+def _as_text(value: object) -> str:
+    return f"{value:,.6g}" if isinstance(value, Number) else "none" if value is None else str(value)
 
 
 def _times(at_us: NDArray[np.int64]) -> pd.DatetimeIndex:

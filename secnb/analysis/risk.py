@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from secnb import schema
-from secnb.analysis.columns import read_column
+from secnb.analysis.columns import read_column, read_flags, read_scores
 from secnb.analysis.intervals import wilson
 from secnb.analysis.localdays import read_days
 from secnb.errors import BadInputError
@@ -56,7 +56,7 @@ def risk_level(
     >>> risk_level([29, 30, 59, 85, None]).tolist()
     ['low', 'medium', 'medium', 'critical', nan]
     """
-    column = scores if isinstance(scores, pd.Series) else pd.Series(scores)
+    column = _as_column(scores)
     codes = _codes(column, _checked((low_max, medium_max, high_max)))
     levels = pd.array(schema.RISK_LEVELS, dtype="str").take(codes, allow_fill=True)
     return pd.Series(levels, index=column.index, name="risk_level")
@@ -69,14 +69,16 @@ def compare_risk_levels(
 
     Events whose analysis failed (``is_failed``) and those without a score have no level; they are counted
     apart. Operators' agreement is that of the few events that somebody looked at, which are no random
-    sample.
+    sample: mostly those say what they expected who disagree with the level that they saw. So it is low for
+    the cuts in force and flatters all others; the events that they accepted as they were tell the other
+    side.
 
     Parameters
     ----------
     events : pandas.DataFrame
         What ``site.events()`` or ``site.labelled_events()`` returns: risk_score and, where they are there,
-        is_failed, started_at (for rates), risk_level, expected_severity and suggested_score, as
-        ``events.merge(site.feedback(), how="left", on="event_id")`` has. It is not changed.
+        is_failed, started_at (for rates), risk_level, feedback_type, expected_severity and suggested_score,
+        as ``events.merge(site.feedback(), how="left", on="event_id")`` has. It is not changed.
     cuts : sequence of (int, int, int)
         Highest low, medium and high score, inclusive, as for `risk_level`.
     confidence : float
@@ -89,8 +91,9 @@ def compare_risk_levels(
         n_failed, n_unscored; n_low, n_medium, n_high, n_critical and the same ``_per_day`` over the whole
         local days (NaN without one); high_or_critical_ratio; n_expected, agree_ratio with ``_low`` and
         ``_high`` (level equal to the operator's expected_severity); n_suggested, suggested_agree_ratio
-        (level equal to that of suggested_score); n_stored, stored_agree_ratio (equal to the stored
-        risk_level). Ratios of nothing are NaN.
+        (level equal to that of suggested_score); n_accepted, accepted_agree_ratio (of the events that
+        operators called accurate or correct: equal to the stored risk_level); n_stored,
+        stored_agree_ratio (equal to the stored risk_level). Ratios of nothing are NaN.
 
     Raises
     ------
@@ -137,16 +140,32 @@ def _row(
         suggested = _codes(read_column(events, "suggested_score"), cuts)
     n_agree, n_suggested = _agreement(codes, suggested)
     row |= {"n_suggested": n_suggested, "suggested_agree_ratio": _ratio(n_agree, n_suggested)}
-    n_agree, n_stored = _agreement(codes, _levels(events, "risk_level"))
+    stored = _levels(events, "risk_level")
+    n_agree, n_accepted = _agreement(codes, np.where(_is_accepted(events), stored, _NONE))
+    row |= {"n_accepted": n_accepted, "accepted_agree_ratio": _ratio(n_agree, n_accepted)}
+    n_agree, n_stored = _agreement(codes, stored)
     return row | {"n_stored": n_stored, "stored_agree_ratio": _ratio(n_agree, n_stored)}
+
+
+def _as_column(scores: object) -> pd.Series[Any]:
+    if isinstance(scores, pd.Series):
+        return scores
+    try:
+        return pd.Series(scores, name="scores")
+    except (ValueError, TypeError) as exc:
+        raise BadInputError(f"scores is a {type(scores).__name__}: {exc}. Allowed: one column.") from exc
 
 
 def _codes(scores: pd.Series[Any], cuts: Cuts) -> NDArray[np.int64]:
     """Return the number of each score's level, -1 where it is missing."""
-    try:
-        numbers = pd.to_numeric(scores).to_numpy(dtype=np.float64, na_value=np.nan)
-    except (ValueError, TypeError) as exc:
-        raise BadInputError(f"Column {scores.name!r} holds what is no score: {exc}.") from exc
+    if not pd.api.types.is_numeric_dtype(scores.dtype):
+        # Text and objects may hold numbers; times and truth values are none.
+        scores = scores.astype(object)
+        try:
+            scores = pd.to_numeric(scores)
+        except (ValueError, TypeError) as exc:
+            raise BadInputError(f"Column {scores.name!r} holds what is no score: {exc}.") from exc
+    numbers = read_scores(scores)
     return np.where(np.isfinite(numbers), np.searchsorted(cuts, numbers, side="left"), _NONE)
 
 
@@ -156,6 +175,13 @@ def _levels(events: pd.DataFrame, name: str) -> NDArray[np.int64]:
         return np.full(len(events), _NONE)
     known = {level: code for code, level in enumerate(schema.RISK_LEVELS)}
     return np.array([known.get(str(each).lower(), _NONE) for each in read_column(events, name)], dtype=int)
+
+
+def _is_accepted(events: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which events an operator has called right, level and all."""
+    if "feedback_type" not in events.columns:
+        return np.zeros(len(events), dtype=bool)
+    return read_column(events, "feedback_type").isin(schema.FEEDBACK_ACCEPTED).to_numpy(dtype=bool)
 
 
 def _agreement(codes: NDArray[np.int64], other: NDArray[np.int64]) -> tuple[int, int]:
@@ -171,7 +197,7 @@ def _flag(events: pd.DataFrame, name: str) -> NDArray[np.bool_]:
     """Return which rows are marked; without the column, or where it is missing, none."""
     if name not in events.columns:
         return np.zeros(len(events), dtype=bool)
-    return read_column(events, name).fillna(False).to_numpy(dtype=bool)
+    return read_flags(read_column(events, name))
 
 
 def _triples(cuts: object) -> list[Cuts]:

@@ -18,7 +18,7 @@ from secnb.sample.incidents import find_incident
 from secnb.sample.postgres import PostgresChild
 from secnb.sample.queues import fill_redis
 from secnb.sample.server import RedisChild
-from secnb.sample.store import make_content, write_postgres, write_sqlite
+from secnb.sample.store import make_content, write_postgres, write_settings, write_sqlite
 from secnb.settings_file import SettingSources
 
 _TIMEZONE = "UTC"
@@ -102,7 +102,8 @@ def sandbox(
     Without `detections` its data is synthetic, and says so: six cameras, 14 whole days and the running
     one, events, operators' feedback on about one in thirteen, queues with poisoned messages, open batches;
     ``truth`` tells what was really there. Equal arguments give equal data, and `generation` changes
-    nothing of it but how it is stored.
+    nothing of it but how it is stored: where a later generation has other defaults, its ``data/runtime.env``
+    names the settings under which the history was made.
 
     Parameters
     ----------
@@ -162,6 +163,7 @@ def sandbox(
         else:
             database_url = write_postgres(postgres, content, generation)
         if detections is None:
+            write_settings(redis.folder, generation)
             fill_redis(redis.url, content.records, seed=seed, generation=generation)
         site = started.enter_context(Sandbox(redis, postgres, database_url=database_url))
         site.bridge.run(site._open(needs_database=True))

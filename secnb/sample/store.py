@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,14 +14,18 @@ from typing import Any, Final
 import pandas as pd
 from sqlalchemy import URL, Table, create_engine
 
+from secnb import schema
 from secnb.core.models import Base, Camera, Detection, Event, EventFeedback, GPUStats
+from secnb.sample.aggregate import SECOND, TICK_US
 from secnb.sample.ddl import AS_GIVEN, CREATE, FINISH
 from secnb.sample.generations import Generation, stored
 from secnb.sample.given import given
+from secnb.sample.history import RECORDED_FROM
 from secnb.sample.incidents import ORDINARY, Incident
 from secnb.sample.postgres import PostgresChild
-from secnb.sample.records import Records, synthetic
+from secnb.sample.records import FAST_PATH_FROM, FAST_PATH_TYPES, Records, synthetic
 from secnb.sample.tables import Rows, Tables
+from secnb.settings_file.sources import RUNTIME_ENV_PATH
 
 DATABASE_NAME: Final = "security.db"
 
@@ -39,6 +44,14 @@ _OWN_TABLES = """
 CREATE TABLE secnb_truth (detection_id INTEGER NULL, is_true INTEGER NULL, object_id INTEGER NULL);
 CREATE TABLE secnb_sandbox (note TEXT NOT NULL, seed INTEGER NULL, ends_at TEXT NOT NULL);
 """
+
+MADE_WITH: Final = {
+    "detection_confidence_threshold": RECORDED_FROM,
+    "fast_path_confidence_threshold": FAST_PATH_FROM,
+    "fast_path_object_types": FAST_PATH_TYPES,
+    "batch_check_interval_seconds": TICK_US / SECOND,
+}
+"""The settings under which the one history was made: the defaults of the first generation."""
 
 
 @dataclass(frozen=True)
@@ -159,3 +172,17 @@ def _field(value: Any) -> str:
     if value is None:
         return "\\N"
     return value.translate(_ESCAPES) if isinstance(value, str) else str(value)
+
+
+def write_settings(folder: Path, generation: Generation) -> None:
+    """Write the settings of the history for which the generation has other defaults."""
+    later = schema.LATER_DEFAULTS.get(generation, {})
+    lines = [
+        f"{name.upper()}={json.dumps(value)}\n"
+        for name, value in MADE_WITH.items()
+        if value != later.get(name, schema.TUNABLE[name].default)
+    ]
+    if lines:
+        path = folder / RUNTIME_ENV_PATH
+        path.parent.mkdir()
+        path.write_text("# Synthetic: the settings under which the history was made.\n" + "".join(lines))

@@ -1,4 +1,4 @@
-"""A picture of batch settings: how long an alarm waits against how often the reasoner is asked."""
+"""A picture of batch settings: how long a batch stays open against how often the reasoner is asked."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from secnb.view.panels import EMBED, SCHEMA, Panel
 _WIDTH: Final = 460
 _HEIGHT: Final = 300
 _CAPTION_CHARACTERS: Final = 88
-# What a name takes of the range of each axis.
-_LABEL_WIDTH: Final = 0.2
+# What a name takes of the range of each axis, and where near the left edge there is no room for one.
+_LABEL_WIDTH: Final = 0.22
 _LABEL_HEIGHT: Final = 0.06
+_LEFT_EDGE: Final = 0.3
 _NEEDED: Final = (
     "window_s",
     "idle_s",
@@ -26,6 +27,8 @@ _NEEDED: Final = (
     "wait_p95_s",
     "n_cut",
     "busy_ratio",
+    "backlog_max",
+    "answer_p95_s",
     "is_efficient",
 )
 _BLUE: Final = COLOURS["fires"]
@@ -60,7 +63,9 @@ def plot_batching(comparison: pd.DataFrame, *, current: tuple[float, float] | No
     marked = _current(comparison, current)
     for row in rows:
         row["is_current"] = (row["window"], row["idle"]) == marked
-    drawn = [row for row in rows if row["calls"] is not None and row["wait"] is not None]
+        row["title"] = f"now: {row['name']}" if row["is_current"] else row["name"]
+    # The efficient ones come last, so that no other lies on them.
+    drawn = sorted((row for row in rows if row["wait"] is not None), key=lambda row: row["is_efficient"])
     _label(drawn)
     lines = _caption(comparison, marked)
     unit = "per day" if _has_days(comparison) else "in all"
@@ -68,13 +73,18 @@ def plot_batching(comparison: pd.DataFrame, *, current: tuple[float, float] | No
         "field": "calls",
         "type": "quantitative",
         "scale": {"zero": False, "nice": True, "padding": 16},
-        "axis": {"title": f"calls of the reasoner, {unit}", "titleFontWeight": "normal", "labelFlush": True},
+        "axis": {
+            "title": f"calls of the reasoner, {unit}",
+            "titleFontWeight": "normal",
+            "labelFlush": True,
+            "tickCount": 8,
+        },
     }
     y: Spec = {
         "field": "wait",
         "type": "quantitative",
         "scale": {"zero": False, "nice": True, "padding": 12},
-        "axis": {"title": "wait of an alarm, 95th percentile (s)", "titleFontWeight": "normal"},
+        "axis": {"title": "wait until a batch closes, 95th percentile (s)", "titleFontWeight": "normal"},
     }
     efficient: list[Spec] = [{"filter": "datum.is_efficient"}]
     spec: Spec = {
@@ -95,18 +105,7 @@ def plot_batching(comparison: pd.DataFrame, *, current: tuple[float, float] | No
                         "encoding": {"x": x, "y": y, "order": {"field": "calls", "type": "quantitative"}},
                     },
                     _points(x, y),
-                    {
-                        "transform": [{"filter": "datum.is_labelled"}],
-                        "mark": {
-                            "type": "text",
-                            "align": "left",
-                            "dx": 7,
-                            "dy": -6,
-                            "fontSize": 10,
-                            "color": TEXT,
-                        },
-                        "encoding": {"x": x, "y": y, "text": {"field": "name"}},
-                    },
+                    *_names("datum.is_labelled", x, y, apart=7, mark={"fontSize": 10, "color": TEXT}),
                     *_marked(x, y),
                 ],
             },
@@ -117,21 +116,51 @@ def plot_batching(comparison: pd.DataFrame, *, current: tuple[float, float] | No
 
 
 def _label(rows: list[Spec]) -> None:
-    """Choose which efficient settings have their name beside them, so that no name covers another."""
-    ranges = {
-        name: max(max(row[name] for row in rows) - min(row[name] for row in rows), 1e-9) if rows else 1
-        for name in ("calls", "wait")
-    }
-    kept = [row for row in rows if row["is_current"]]
-    for row in sorted(rows, key=lambda row: row["calls"]):
-        apart = (
-            abs(row["calls"] - other["calls"]) / ranges["calls"] > _LABEL_WIDTH
-            or abs(row["wait"] - other["wait"]) / ranges["wait"] > _LABEL_HEIGHT
-            for other in kept
-        )
-        row["is_labelled"] = row["is_efficient"] and not row["is_current"] and all(apart)
-        if row["is_labelled"]:
+    """Choose which efficient settings have their name beside them, so that no name covers another.
+
+    Nothing is better than an efficient setting in both ways: below and left of it there is room.
+    """
+    for field in ("calls", "wait"):
+        least = min((row[field] for row in rows), default=0)
+        spread = max(max((row[field] for row in rows), default=0) - least, 1e-9)
+        for row in rows:
+            row[f"{field}_share"] = (row[field] - least) / spread
+    kept: list[Spec] = []
+    for row in sorted(rows, key=lambda row: (not row["is_current"], row["calls"])):
+        row["is_right"] = row["calls_share"] < _LEFT_EDGE
+        is_named = row["is_efficient"] and not any(_covers(row, other) for other in kept)
+        row["is_labelled"] = is_named and not row["is_current"]
+        if row["is_labelled"] or row["is_current"]:
             kept.append(row)
+
+
+def _covers(row: Spec, other: Spec) -> bool:
+    """Whether the names of two settings would lie on each other, or one on the ring of the current one."""
+    (left, height), (other_left, other_height) = _corner(row), _corner(other)
+    is_beside = 0 <= other["calls_share"] - left <= _LABEL_WIDTH
+    if other["is_current"] and is_beside and abs(height - other["wait_share"]) < _LABEL_HEIGHT:
+        return True
+    return abs(left - other_left) < _LABEL_WIDTH and abs(height - other_height) < _LABEL_HEIGHT
+
+
+def _corner(row: Spec) -> tuple[float, float]:
+    """Return the left end of a name and its height, as shares of both axes."""
+    if row["is_right"]:
+        return row["calls_share"], row["wait_share"] + _LABEL_HEIGHT / 2
+    return row["calls_share"] - _LABEL_WIDTH, row["wait_share"] - _LABEL_HEIGHT / 2
+
+
+def _names(chosen: str, x: Spec, y: Spec, *, apart: int, mark: Spec) -> list[Spec]:
+    """Draw names below and left of their settings; above and right of those near the left edge."""
+    sides = {"datum.is_right": ("left", apart, -apart), "!datum.is_right": ("right", -apart, apart + 2)}
+    return [
+        {
+            "transform": [{"filter": f"{chosen} && {side}"}],
+            "mark": {"type": "text", "align": align, "dx": dx, "dy": dy, **mark},
+            "encoding": {"x": x, "y": y, "text": {"field": "title"}},
+        }
+        for side, (align, dx, dy) in sides.items()
+    ]
 
 
 def _points(x: Spec, y: Spec) -> Spec:
@@ -154,7 +183,6 @@ def _points(x: Spec, y: Spec) -> Spec:
 
 def _marked(x: Spec, y: Spec) -> list[Spec]:
     """Draw a ring round the current setting, and name it."""
-    only: list[Spec] = [{"filter": "datum.is_current"}]
     ring = {
         "type": "point",
         "size": 220,
@@ -162,16 +190,13 @@ def _marked(x: Spec, y: Spec) -> list[Spec]:
         "strokeWidth": 2.5,
         "filled": False,
         "opacity": 1,
+        "aria": False,
     }
-    name: Spec = {"type": "text", "align": "left", "dx": 12, "dy": 12, "fontSize": 11, "fontWeight": 600}
-    place = {"x": x, "y": y}
+    name = {"fontSize": 11, "fontWeight": 600, "color": VERMILLION}
+    only = [{"filter": "datum.is_current"}]
     return [
-        {"transform": only, "mark": {**ring, "aria": False}, "encoding": place},
-        {
-            "transform": [*only, {"calculate": "'now: ' + datum.name", "as": "name"}],
-            "mark": {**name, "color": VERMILLION},
-            "encoding": {**place, "text": {"field": "name"}},
-        },
+        {"transform": only, "mark": ring, "encoding": {"x": x, "y": y}},
+        *_names("datum.is_current", x, y, apart=11, mark=name),
     ]
 
 
@@ -201,18 +226,32 @@ def _row(row: dict[Any, Any]) -> Spec:
         "keeps_up": keeps_up,
         "spoken": (
             f"window {row['window_s']:g} s, idle {row['idle_s']:g} s: {calls:,.0f} calls"
-            f"{'' if pd.isna(per_day) else ' per day'}, wait {row['wait_p95_s']:.0f} s at the 95th "
-            f"percentile, {row['n_cut']:,} episodes cut, reasoner busy {row['busy_ratio']:.0%}"
+            f"{'' if pd.isna(per_day) else ' per day'}{_within(row)}, "
+            f"{row['n_cut']:,} episode{'s' * (row['n_cut'] != 1)} cut, "
+            f"reasoner busy {100 * row['busy_ratio']:.0f} % with a backlog of up to {row['backlog_max']:,}"
             f"{'' if keeps_up else ': it cannot keep up'}"
         ),
     }
 
 
+def _within(row: dict[Any, Any]) -> str:
+    """Say how long it takes; nothing where there is no batch."""
+    if pd.isna(row["wait_p95_s"]):
+        return ""
+    return (
+        f", 95 % of the batches closed within {row['wait_p95_s']:,.0f} s "
+        f"and 95 % of the calls answered within {row['answer_p95_s']:,.0f} s"
+    )
+
+
 def _caption(comparison: pd.DataFrame, marked: tuple[float, float] | None) -> list[str]:
     attrs = comparison.attrs
     texts = [
-        "Each point is a setting, window / idle timeout. Joined: no other has fewer calls and a shorter wait."
+        "Each point is a setting, window / idle timeout. Joined: no other is better in one way without being "
+        "worse in the other."
     ]
+    if (comparison["busy_ratio"] >= 1).any():
+        texts.append("Hollow: the reasoner cannot keep up.")
     if marked is not None:
         row = comparison[(comparison["window_s"] == marked[0]) & (comparison["idle_s"] == marked[1])].iloc[0]
         texts.append(f"Now: {_row(row.to_dict())['spoken']}.")
@@ -221,10 +260,15 @@ def _caption(comparison: pd.DataFrame, marked: tuple[float, float] | None) -> li
             f"{attrs['n_days']} whole days in {attrs['timezone']}" if attrs.get("n_days") else "no whole day"
         )
         texts.append(
-            f"Replayed over {attrs['n_detections']:,} detections, {days}. The reasoner is modelled as one "
-            f"server with {attrs['service_s']:g} s a call."
+            f"Replayed over {attrs['n_detections']:,} detections, {days}{_fast(attrs)}. The reasoner is "
+            f"modelled as one server with {attrs['service_s']:g} s a call."
         )
     return [line for text in texts for line in textwrap.wrap(text, _CAPTION_CHARACTERS)]
+
+
+def _fast(attrs: dict[Any, Any]) -> str:
+    n_fast = attrs.get("n_fast_path", 0)
+    return f"; {n_fast:,} more took the fast path, a call each without a wait" if n_fast else ""
 
 
 def _has_days(comparison: pd.DataFrame) -> bool:

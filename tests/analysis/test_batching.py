@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from secnb import schema
 from secnb.analysis.batching import compare_batching
 from secnb.analysis.replaying import replay_batches
+from secnb.bridge import waiting
 from secnb.errors import BadInputError
 
 START = pd.Timestamp("2026-03-14 08:00", tz="UTC")
@@ -118,3 +119,9 @@ def test_a_camera_with_nothing_but_the_fast_path():
     assert both[["n_batches", "calls", "n_episodes"]].tolist() == [2, 3, 2]
     alone = compare_batching(frame[frame["camera_id"] == "b"], **fast).iloc[0]
     assert alone[["n_batches", "calls", "n_episodes"]].tolist() == [0, 1, 0]
+
+
+def test_a_long_comparison_shows_how_far_it_is(monkeypatch, capsys):
+    monkeypatch.setattr(waiting, "_SILENT_S", 0.0)
+    compare_batching(detections([0, 100]), window_s=[60, 90], idle_s=[20, 30], service_s=5)
+    assert "compare_batching: 0 s, 4 of 4 settings" in capsys.readouterr().err

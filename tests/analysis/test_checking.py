@@ -9,6 +9,7 @@ import pytest
 from secnb import schema
 from secnb.analysis.checking import check_replay
 from secnb.analysis.replaying import replay_batches
+from secnb.bridge import waiting
 from secnb.errors import BadInputError, UnknownColumnError
 
 START = pd.Timestamp("2026-03-14 08:00", tz="UTC")
@@ -211,3 +212,13 @@ def test_missing_columns(name, column):
     history[name] = history[name].drop(columns=column)
     with pytest.raises(UnknownColumnError, match=column):
         check_replay(detections=frame, **history)
+
+
+def test_twenty_phases_show_how_far_they_are(monkeypatch, capsys):
+    monkeypatch.setattr(waiting, "_SILENT_S", 0.0)
+    frame = detections([0, 5])
+    check_replay(detections=frame, **made(frame, [[1, 2]]), **SETTINGS)
+    replay_batches(frame, **SETTINGS, phase_s="bounds")
+    shown = capsys.readouterr().err
+    assert "check_replay: 0 s, 20 of 20 phases" in shown
+    assert "replay_batches: 0 s, 20 of 20 phases" in shown

@@ -65,6 +65,20 @@ def test_agreement_with_operators_and_with_what_is_stored():
     assert rows["stored_agree_ratio"].tolist() == pytest.approx([1, 1 / 3])
 
 
+def test_what_operators_accepted_should_keep_its_level():
+    """The other side of the agreement with those who objected."""
+    frame = events(
+        [10, 40, 70, 90],
+        risk_level=["low", "medium", "high", "critical"],
+        feedback_type=["accurate", "correct", "severity_wrong", None],
+        expected_severity=[None, None, "medium", None],
+    )
+    rows = compare_risk_levels(frame, cuts=[(29, 59, 84), (19, 39, 79)])
+    assert rows["n_accepted"].tolist() == [2, 2]
+    assert rows["accepted_agree_ratio"].tolist() == [1, 0.5]
+    assert compare_risk_levels(frame.drop(columns="feedback_type"))["n_accepted"].tolist() == [0]
+
+
 def test_rates_are_per_whole_local_day():
     at = pd.DatetimeIndex([START + pd.Timedelta(hours=6 * n) for n in range(20)])
     row = compare_risk_levels(events([90] * 20, started_at=at)).iloc[0]

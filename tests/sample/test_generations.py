@@ -468,3 +468,24 @@ def test_the_file_of_the_first_generation_has_feedback_too(sites: dict[str, Sand
     with contextlib.closing(sqlite3.connect(sites["sqlite"].folder / "security.db")) as connection:
         (n_verdicts,) = connection.execute("SELECT count(*) FROM event_feedback").fetchone()
     assert n_verdicts == len(as_dicts(history().tables, "event_feedback"))
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_the_settings_are_those_under_which_the_history_was_made(sites, generation):
+    """A replay with them agrees with every batch that was made, though later defaults are others."""
+    site = sites[generation]
+    settings = site.settings().set_index("setting")
+    value = settings["value"].fillna(settings["default"])
+    check = secnb.check_replay(
+        site.events(),
+        site.detections(),
+        memberships=site.memberships(),
+        window_s=value["batch_window_seconds"],
+        idle_s=value["batch_idle_timeout_seconds"],
+        tick_s=value["batch_check_interval_seconds"],
+        max_detections=value["batch_max_detections"],
+        fast_path=(value["fast_path_confidence_threshold"], value["fast_path_object_types"]),
+    )
+    assert value["detection_confidence_threshold"] == 0.5
+    assert set(check["why"]) == {"agrees", "lost batch", "not analysed yet"}
+    assert check["agrees"].mean() > 0.98

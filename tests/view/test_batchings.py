@@ -41,7 +41,9 @@ def test_without_a_whole_day_there_are_counts():
 
 
 def test_a_reasoner_that_cannot_keep_up_is_said():
-    assert "it cannot keep up" in drawn(plot_batching(comparison(service_s=600)))
+    svg = drawn(plot_batching(comparison(service_s=600)))
+    assert "it cannot keep up" in svg
+    assert "Hollow: the reasoner cannot keep up." in svg
 
 
 def test_no_name_covers_another():
@@ -67,3 +69,26 @@ def test_bad_input():
         plot_batching(comparison(), current=(1, 2))
     with pytest.raises(BadInputError, match="current is 5"):
         plot_batching(comparison(), current=5)
+
+
+def test_names_stand_below_and_left_but_not_over_the_left_edge():
+    """Below and left of an efficient setting there is no other."""
+    rows = plot_batching(comparison(window_s=[30, 60, 90, 180])).spec["data"]["values"]
+    named = [row for row in rows if row["is_labelled"]]
+    assert {row["is_right"] for row in named} == {True, False}
+    assert all(row["is_right"] == (row["calls_share"] < 0.3) for row in named)
+
+
+def test_what_a_setting_means_is_said_in_words():
+    (row,) = plot_batching(comparison(window_s=[90], idle_s=[30])).spec["data"]["values"]
+    assert "batches closed within 55 s and 95 % of the calls answered within 60 s" in row["spoken"]
+    assert "with a backlog of up to 1" in row["spoken"]
+
+
+def test_fast_calls_alone_have_no_wait():
+    at = pd.to_datetime([1_770_000_000], unit="s", utc=True)
+    frame = pd.DataFrame({"camera_id": "porch", "detected_at": at, "confidence": 0.95, "object_type": "car"})
+    found = compare_batching(frame, window_s=90, idle_s=30, service_s=5, fast_path=(0.9, ["car"]))
+    words = plot_batching(found, current=(90, 30)).spec["description"]
+    assert "1 more took the fast path" in words
+    assert "nan" not in words
