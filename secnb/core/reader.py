@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
+import warnings
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,10 +28,11 @@ from secnb.core.jobs import COUNT_S, EXPLAIN, Job, Rows, check_limits, count_row
 from secnb.core.postgres_reader import CONNECT_S, begin_reading, postgres_engine, read_odd_times
 from secnb.core.sqlite_reader import FileState, SQLiteFile
 from secnb.core.statement import check_reads, to_statement
-from secnb.core.stoppable import Read, Sent, Taker, stoppable_read
+from secnb.core.stoppable import Read, Taker, stoppable_read
 from secnb.core.url import mask_url, parse_database_url, sqlite_path
 from secnb.errors import (
     DatabaseNotFoundError,
+    DegradedWarning,
     QueryError,
     QueryTimeoutError,
     SecnbError,
@@ -183,13 +185,24 @@ class DatabaseReader:
         return str(fetched.rows[0][0])
 
     async def fetch_tables(self) -> list[str]:
-        """Return the names of the tables and views, sorted."""
+        """Return the names of the tables and views, sorted, with those that this role may not read."""
         return [str(row[0]) for row in (await self.fetch(_TABLES[self.dialect])).rows]
 
     async def fetch_columns(self, table: str) -> list[str]:
-        """Return the column names of `table` in their order; empty if there is no such table."""
+        """Return the names of the columns of `table` that this role may read, in their order.
+
+        Empty if there is no such table. A table that is there and may not be read is warned of: a frame
+        that does without it holds less than the deployment does.
+        """
         query = _COLUMNS[self.dialect]
-        return [str(row[0]) for row in (await self.fetch(query, {"table_name": table})).rows]
+        found = [str(row[0]) for row in (await self.fetch(query, {"table_name": table})).rows]
+        if not found and self.dialect == "postgresql" and table in await self.fetch_tables():
+            warning = DegradedWarning(
+                f"Serving without the table {table}: it is there, but this role may not read it.\n\n"
+                f"Hint: GRANT SELECT ON {table} TO the role of DATABASE_URL."
+            )
+            warnings.warn(warning, stacklevel=2)
+        return found
 
     async def close(self) -> None:
         """Close all connections, and end the reader process; idempotent."""
@@ -246,7 +259,7 @@ class DatabaseReader:
                 async with self._connection(COUNT_S) as connection:
                     total = await count_rows(connection, job)
         return Rows(
-            columns=read.columns,
+            sent=read.sent,
             rows=read.rows,
             total=total,
             is_truncated=read.is_truncated,
@@ -261,8 +274,8 @@ class DatabaseReader:
         """Read in the kernel, to the end or until the reader process takes over."""
         if job.is_whole:
             read = await stoppable_read(connection, job.explaining(self.dialect), None)
-            sent = Sent(read.sent.query.removeprefix(EXPLAIN), read.sent.params)
-            return Read([], (), 0, is_truncated=False, sent=sent, is_handed_over=True)
+            sent = replace(read.sent, query=read.sent.query.removeprefix(EXPLAIN))
+            return Read(sent, (), 0, is_truncated=False, is_handed_over=True)
         if job.hand_over is not None and not isinstance(job.statement, TextClause):
             job.hand_over.refuse("a statement of SQLAlchemy's makes its values itself")
         if job.hand_over is not None and (self._is_tolerant or (self._file and self._file.is_tolerant)):
@@ -289,8 +302,9 @@ class DatabaseReader:
 _TABLES = {
     "sqlite": "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%' "
     "ORDER BY name",
-    "postgresql": "SELECT table_name FROM information_schema.tables WHERE table_schema = ANY "
-    "(current_schemas(false)) ORDER BY table_name",
+    # The information schema would leave out what the role may not read.
+    "postgresql": "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND "
+    "relnamespace = ANY (current_schemas(false)::regnamespace[]) ORDER BY relname",
 }
 _COLUMNS = {
     "sqlite": "SELECT name FROM pragma_table_info(:table_name)",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections.abc import Iterator
 
 import pandas as pd
 import pytest
+import sqlalchemy
 
 import secnb
 from secnb import schema
+from secnb.errors import DegradedWarning, QueryError
 
 # How a failed analysis, a verdict and a word for it are stored is a generation's own.
 AS_STORED = {
@@ -80,3 +83,26 @@ def test_the_score_is_the_highest_confidence_of_the_members(sites, generation):
     highest = merged.groupby("event_id")["confidence"].max()
     labelled = site.labelled_events().set_index("event_id")["score"]
     pd.testing.assert_series_equal(labelled, highest[labelled.index], check_names=False)
+
+
+def test_a_table_that_the_role_may_not_read_is_warned_of(sites):
+    """Without a word, every event would be one without detections; what the role may read still comes."""
+    owner = sqlalchemy.make_url(sites["streams"].database_url).set(drivername="postgresql+psycopg")
+    engine = sqlalchemy.create_engine(owner, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool)
+    name = f"poor_{uuid.uuid4().hex}"
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {name} LOGIN PASSWORD 'secret-word'")
+        connection.exec_driver_sql(f"GRANT SELECT ON cameras, detections, events, secnb_sandbox TO {name}")
+        url = owner.set(drivername="postgresql", username=name, password="secret-word")
+        as_role = url.render_as_string(hide_password=False)
+        with secnb.connect(database_url=as_role, redis_url=sites["streams"].redis_url) as site:
+            with pytest.warns(DegradedWarning, match="event_detections: it is there, but this role may not"):
+                assert site.memberships().empty
+            with pytest.warns(DegradedWarning, match="GRANT SELECT ON event_verifications"):
+                frame = site.events(columns=["event_id", "verdict"])
+            assert len(frame) == len(sites["streams"].events())
+            assert frame["verdict"].isna().all()
+            with pytest.raises(QueryError, match="permission denied for table gpu_stats"):
+                site.sql("SELECT * FROM gpu_stats")
+        connection.exec_driver_sql(f"DROP OWNED BY {name}")
+        connection.exec_driver_sql(f"DROP ROLE {name}")
