@@ -33,7 +33,7 @@ from typing import Any
 import adbc_driver_manager as adbc
 import pyarrow as pa
 
-from secnb.core.bulk_statement import KINDS, Kind, bare, examples, first_types, typed_query
+from secnb.core.bulk_statement import KINDS, Kind, as_text, examples, first_types, typed_query
 
 _POLL_S = 1.0
 _CANCEL_S = 1.0
@@ -60,7 +60,8 @@ class Read:
     ----------
     request : dict
         ``driver``, ``uri``, ``before`` (statements), ``query``, ``params`` (an Arrow batch of one row in
-        base64, or None), ``kinds`` (of the columns, for SQLite) and ``limit``.
+        base64, or None), ``kinds`` (of the columns), ``texts`` (those that PostgreSQL writes as text) and
+        ``limit``.
     file : int
         The descriptor of the file that the batches are written to.
     channel : socket.socket
@@ -88,7 +89,7 @@ class Read:
     def _work(self) -> None:
         try:
             self._read()
-        except (RefusedError, adbc.Error, pa.ArrowException, OSError, ImportError, ValueError) as exc:
+        except Exception as exc:  # noqa: BLE001 - the kernel waits for an answer, whatever it is
             first = next(iter(str(exc).strip().splitlines()), type(exc).__name__)
             is_drift = any(mark in first for mark in _DRIFT)
             self._say(failed=_MIXED if is_drift else first)
@@ -110,8 +111,12 @@ class Read:
                 with self._opened(connection, each, None):
                     pass
             params = request["params"] and _params(request["params"])
-            kinds: list[Kind] | None = request["kinds"] and self._kinds(connection, params)
-            query = typed_query(request["query"], kinds) if kinds else bare(request["query"]) + "\n"
+            kinds: list[Kind] | None = None
+            if request["driver"] == "sqlite":
+                kinds = self._kinds(connection, params)
+                query = typed_query(request["query"], kinds)
+            else:
+                query = as_text(request["query"], request["texts"], len(request["kinds"]))
             with self._opened(connection, query, params) as batches:
                 _check_types(batches.schema, kinds)
                 self._say(schema=base64.b64encode(batches.schema.serialize()).decode())

@@ -18,11 +18,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import secnb
-
 _CHILD = "secnb.core.bulk_child"
 _START_S = 30.0
-_END_S = 2.0
+_END_S = 1.5
 _POLL_S = 0.01
 _READ_BYTES = 65_536
 
@@ -136,6 +134,8 @@ class ReaderProcess:
             # A second cancellation is no news; to leave now would leave the process behind.
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(_POLL_S)
+        if self._process.poll() is None:
+            self._process.kill()
         self._finalizer()
 
     async def _ask(self, request: Mapping[str, Any], file: int) -> None:
@@ -190,7 +190,7 @@ class ReaderProcess:
 
 def _python_path() -> str:
     """Return where the child finds this package, wherever this process found it."""
-    folders = [str(Path(secnb.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    folders = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     return os.pathsep.join(filter(None, folders))
 
 

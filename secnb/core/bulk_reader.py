@@ -32,6 +32,12 @@ _KINDS: Final[Mapping[str, tuple[type, ...]]] = {
     "postgresql": (int, float, str, bool, datetime),
 }
 
+# The numbers of PostgreSQL's types that ADBC reads as the kernel does: bool, name, int8, int2,
+# int4, text, json, float4, float8, char(n), varchar, timestamp, timestamptz, jsonb.
+_SAME_TYPES: Final = frozenset({16, 19, 20, 21, 23, 25, 114, 700, 701, 1042, 1043, 1114, 1184, 3802})
+# Others that are text in the kernel, for columns that begin with NULLs: xml, money, tsvector, tsquery.
+_TEXT_TYPES: Final = frozenset({142, 790, 3614, 3615})
+
 
 class BulkReader:
     """The reader process of one database: started when first needed, ended by `close`.
@@ -77,7 +83,8 @@ class BulkReader:
             "before": way.before,
             "query": sent.query,
             "params": _params(sent.params, self.dialect),
-            "kinds": kinds if self.dialect == "sqlite" else None,
+            "kinds": kinds,
+            "texts": hand_over.texts,
             "limit": limit,
         }
         n_rows = 0
@@ -129,6 +136,8 @@ class HandOver:
         Of the statement.
     kinds : list of set of type
         What the columns held in the first rows.
+    texts : list of int
+        The columns that PostgreSQL is asked for as text.
     """
 
     def __init__(self, bulk: BulkReader, *, is_paged: bool) -> None:
@@ -137,14 +146,15 @@ class HandOver:
         self.why: str | None = None
         self.columns: list[str] = []
         self.kinds: list[set[type]] = []
+        self.texts: list[int] = []
 
-    def __call__(self, columns: list[str], page: Page, n_rows: int) -> bool:
+    def __call__(self, sent: Sent, page: Page, n_rows: int) -> bool:
         """Return whether to hand over, asked with the newest page of the rows so far."""
         if self._is_refused or n_rows <= BULK_FROM:
             return False
         if not self.kinds:
-            self.columns, self.kinds = columns, list(kinds_in(page))
-            if (why := self._refusal()) is not None:
+            self.columns, self.kinds = sent.columns, list(kinds_in(page))
+            if (why := self._refusal(sent.types)) is not None:
                 self.refuse(why)
                 return False
         self.why = self._bulk.why_not()
@@ -155,14 +165,19 @@ class HandOver:
         if not self._is_refused:
             self.why, self._is_refused = why, True
 
-    def _refusal(self) -> str | None:
+    def _refusal(self, types: Sequence[Any]) -> str | None:
         seconds = time.perf_counter() - self._started
         if seconds > _FIRST_ROWS_S and not self._is_paged:
             return f"the first rows took {seconds:.1f} s, which a second run would take again"
-        for name, kinds in zip(self.columns, self.kinds, strict=True):
+        is_postgres = self._bulk.dialect == "postgresql"
+        for i, (name, kinds, oid) in enumerate(zip(self.columns, self.kinds, types, strict=True)):
             if len(kinds) > 1 or not kinds <= set(_KINDS[self._bulk.dialect]):
                 held = " and ".join(sorted(kind.__name__ for kind in kinds))
                 return f"column {name!r} holds {held}"
+            if is_postgres and oid not in _SAME_TYPES:
+                if kinds != {str} and (kinds or oid not in _TEXT_TYPES):
+                    return f"column {name!r} is of a type that only the kernel reads"
+                self.texts.append(i)
         return None
 
 

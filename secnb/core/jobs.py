@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from numbers import Integral
 from typing import Any, Final
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from secnb.core.bulk_reader import HandOver
 from secnb.core.statement import to_count, to_statement
-from secnb.core.stoppable import Page, Taker, stoppable_read
+from secnb.core.stoppable import Page, Sent, Taker, stoppable_read
 from secnb.errors import BadInputError
 
 COUNT_S: Final = 2.0
@@ -30,8 +30,8 @@ class Rows:
 
     Attributes
     ----------
-    columns : list of str
-        Names in the order of the statement.
+    sent : Sent
+        The statement, and what the database calls its columns.
     rows : sequence of tuple
         Values as the driver gives them; empty where a taker has got them.
     total : int or None
@@ -50,7 +50,7 @@ class Rows:
         Why a large result did not come as Arrow.
     """
 
-    columns: list[str]
+    sent: Sent = field(repr=False)
     rows: Page
     total: int | None
     is_truncated: bool
@@ -59,6 +59,11 @@ class Rows:
     source: str
     path: str = "rows"
     why_rows: str | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """Names in the order of the statement."""
+        return self.sent.columns
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,10 @@ from secnb.core.bulk_process import BulkError
 from secnb.core.bulk_reader import BulkReader, HandOver
 from secnb.core.bulk_ways import Way, postgres_way, sqlite_way
 from secnb.core.driver_errors import ERRORS, explained, is_undecodable, original_of
-from secnb.core.jobs import COUNT_S, EXPLAIN, Job, Rows, check_limits, count_rows
+from secnb.core.jobs import COUNT_S as COUNT_S
+from secnb.core.jobs import EXPLAIN, Job, count_rows
+from secnb.core.jobs import Rows as Rows
+from secnb.core.jobs import check_limits as check_limits
 from secnb.core.postgres_reader import CONNECT_S, begin_reading, postgres_engine, read_odd_times
 from secnb.core.sqlite_reader import FileState, SQLiteFile
 from secnb.core.statement import check_reads, to_statement
@@ -38,8 +41,6 @@ from secnb.errors import (
     SecnbError,
     UnreachableError,
 )
-
-__all__ = ["COUNT_S", "DatabaseReader", "Rows", "check_limits"]
 
 _ATTEMPTS = 3
 

@@ -33,27 +33,38 @@ Taker = Callable[[list[str]], Callable[[Any], None]]
 """Is told the columns when rows begin, and returns what takes their pages; anew if they begin again."""
 
 
-HandOver = Callable[[list[str], Page, int], bool]
+HandOver = Callable[["Sent", Page, int], bool]
 """Is asked with each page, and how many rows there are by now, whether somebody else reads the statement."""
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A statement as it went to the driver; its parameters are no part of the repr."""
+    """A statement as it went to the driver, and the columns of its result.
+
+    Attributes
+    ----------
+    query : str
+    params : sequence
+        No part of the repr.
+    columns : list of str
+    types : list
+        What the driver calls the types of the columns; None where it does not say.
+    """
 
     query: str
     params: Sequence[Any] = field(repr=False)
+    columns: list[str]
+    types: list[Any]
 
 
 @dataclass(frozen=True)
 class Read:
     """What came of one statement."""
 
-    columns: list[str]
+    sent: Sent
     rows: Page
     n_rows: int
     is_truncated: bool
-    sent: Sent
     is_handed_over: bool = False
 
 
@@ -97,31 +108,33 @@ def _read(
     # Streamed, the driver hands over only what is asked for; a million rows stay where they are.
     is_streamed = limit is not None or into is not None
     result = connection.execute(statement, execution_options={"stream_results": is_streamed})
-    columns, sent = list(result.keys()), _sent(result)
+    sent = _sent(result)
     if not is_streamed:
         with collector_paused():
             # Text keeps the driver's own tuples, several times faster than SQLAlchemy's rows.
             source: Any = result.cursor if isinstance(statement, TextClause) and result.cursor else result
             rows = source.fetchall()
-        return Read(columns, rows, len(rows), is_truncated=False, sent=sent)
+        return Read(sent, rows, len(rows), is_truncated=False)
     rows, n_rows = [], 0
-    take = rows.extend if into is None else into(columns)
+    take = rows.extend if into is None else into(sent.columns)
     for page in _pages(result, statement, limit):
-        # The row beyond the limit only tells that there are more, and nothing is left to read.
-        is_end = limit is not None and n_rows + len(page) > limit
-        if hand_over is not None and not is_end and hand_over(columns, page, n_rows + len(page)):
-            return Read(columns, (), n_rows, is_truncated=False, sent=sent, is_handed_over=True)
+        # Nothing is left to read after a page that is not full, or that has the row beyond the limit.
+        is_end = (n_rows and len(page) < _PAGE) or (limit is not None and n_rows + len(page) > limit)
+        if hand_over is not None and not is_end and hand_over(sent, page, n_rows + len(page)):
+            return Read(sent, (), n_rows, is_truncated=False, is_handed_over=True)
         kept = page if limit is None else page[: limit - n_rows]
         n_rows += len(kept)
         take(kept)
         if len(kept) < len(page):
-            return Read(columns, rows, n_rows, is_truncated=True, sent=sent)
-    return Read(columns, rows, n_rows, is_truncated=False, sent=sent)
+            return Read(sent, rows, n_rows, is_truncated=True)
+    return Read(sent, rows, n_rows, is_truncated=False)
 
 
 def _sent(result: CursorResult[Any]) -> Sent:
     context: Any = result.context
-    return Sent(str(context.statement), tuple(context.parameters[0]) if context.parameters else ())
+    params = tuple(context.parameters[0]) if context.parameters else ()
+    described = result.cursor.description if result.cursor is not None else ()
+    return Sent(str(context.statement), params, list(result.keys()), [each[1] for each in described or ()])
 
 
 def _pages(result: CursorResult[Any], statement: Executable, limit: int | None) -> Iterator[Page]:

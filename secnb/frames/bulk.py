@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, SupportsIndex, overload
 
 import numpy as np
@@ -45,7 +46,7 @@ class ArrowValues(Sequence[Any]):
         return len(self._array)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._plain())
+        return iter(self._plain)
 
     @overload
     def __getitem__(self, place: SupportsIndex) -> Any: ...
@@ -54,11 +55,11 @@ class ArrowValues(Sequence[Any]):
     def __getitem__(self, place: slice) -> list[Any]: ...
 
     def __getitem__(self, place: Any) -> Any:
-        return self._plain()[place]
+        return self._plain[place]
 
     def count(self, value: Any) -> int:
         """Return how often a value occurs; None at once."""
-        return int(self._array.null_count) if value is None else self._plain().count(value)
+        return int(self._array.null_count) if value is None else self._plain.count(value)
 
     def series(self, dtype: str) -> pd.Series[Any] | None:
         """Return a series of `dtype`, or None where that takes a closer look at the values."""
@@ -99,6 +100,7 @@ class ArrowValues(Sequence[Any]):
     def _is_missing(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
         return np.asarray(self._array.is_null().to_numpy(zero_copy_only=False))
 
+    @cached_property
     def _plain(self) -> list[Any]:
         values: list[Any] = self._array.to_pylist()
         if self.kinds == {datetime} and self._array.type.tz is not None:

@@ -142,7 +142,7 @@ async def test_a_cap_shows_what_it_left_out(large):
 
 async def test_a_count_that_takes_too_long_is_unknown(large, monkeypatch):
     """An analyst waits for it two seconds at most."""
-    monkeypatch.setattr("secnb.core.reader.COUNT_S", 0.05)
+    monkeypatch.setattr("secnb.core.jobs.COUNT_S", 0.05)
     forever = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
     with pytest.warns(TruncatedWarning, match="showing the first 5 rows; there are more"):
         frame = await read_query(large, forever, limit=5)
