@@ -44,7 +44,6 @@ def main() -> None:
     budgets()
     recalls()
     intervals()
-    nudges()
 
 
 def speed() -> None:
@@ -296,32 +295,6 @@ def intervals() -> None:
         held += low <= 0.5892 <= high
         widths += high - low
     print(f"  held in {held / 200:.0%}, mean width {widths / 200:.3f}")
-
-
-def nudges() -> None:
-    """Settle a threshold by fixed steps, as feedback comes in, and by cost, from the same labels."""
-    print("\nA step of 0.01 up per false alarm, and down per reported miss, 200,000 units; beside least cost")
-    print("population Beta(6, 2), Beta(2, 4), 0.40; 3 per miss, 1 per false alarm; the best is 0.496")
-    generator = np.random.default_rng(0)
-    score, truth = POPULATIONS["Beta(6, 2), Beta(2, 4), 0.40"][0][0](generator, 200_000)
-    found = {}
-    for share in (1.0, 0.2, 0.05):
-        is_reported = generator.random(len(score)) < share
-        t, settled = 0.5, []
-        for each, is_true, is_seen in zip(score.tolist(), truth.tolist(), is_reported.tolist(), strict=True):
-            if each >= t:
-                t += 0.0 if is_true else 0.01
-            elif is_true and is_seen:
-                t -= 0.01
-            settled.append(t)
-        found[f"steps, {share:.0%} of misses reported"] = float(np.mean(settled[100_000:]))
-    frame = pd.DataFrame({"score": score, "is_true": truth}).head(1000)
-    choice = secnb.sweep(frame, score="score", truth="is_true").choose(cost_missed=3, cost_false_alarm=1)
-    found["choose, from the first 1,000"] = choice.threshold or np.nan
-    for name, t in found.items():
-        missed, false = 0.4 * beta.cdf(t, 6, 2), 0.6 * beta.sf(t, 2, 4)
-        line = f"  {name:<34}settles at {t:.3f}, recall {beta.sf(t, 6, 2):.2f}"
-        print(f"{line}, cost {3 * missed + false:.3f} per unit")
 
 
 if __name__ == "__main__":

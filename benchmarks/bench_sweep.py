@@ -64,6 +64,18 @@ def main() -> None:
         for share in (None, "last 30%"):
             rule = {"precision_at_least": 0.9, "verify_on": share}
             memory.append((f"choose, {name}, {share}", lambda s=sweep, rule=rule: s.choose(**rule)))
+    frame["chance"], frame["episode_id"] = np.where(truth, 0.5, 0.25), np.arange(N_ROWS) // 10
+    for kind in ({"probability": "chance"}, {"cluster": "episode_id"}):
+        sweep = secnb.sweep(frame, score="score", truth="is_true", **kind)
+        (name,) = kind
+        memory.append(
+            (f"with {name}=", lambda kind=kind: secnb.sweep(frame, score="score", truth="is_true", **kind))
+        )
+        for share in (None, "last 30%"):
+            rule = {"precision_at_least": 0.9, "verify_on": share}
+            memory.append((f"choose, with {name}=, {share}", lambda s=sweep, rule=rule: s.choose(**rule)))
+    # What is loaded on first use is no memory of the work.
+    secnb.sweep(frame.head(1000), score="score", truth="is_true").choose(maximize="f1")
     for name, work in memory:
         tracemalloc.start()
         work()

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from secnb.analysis.columns import factorize, read_by, read_column, read_flags, read_scores
+from secnb.analysis.columns import factorize, read_by, read_column, read_flags, read_frame, read_scores
 from secnb.analysis.overlaps import choose_greedily, find_pairs
 from secnb.errors import BadInputError, SecnbWarning, UnknownColumnError
 
@@ -97,7 +97,7 @@ def match_boxes(
         raise BadInputError(f"iou is {iou!r}. Allowed: above 0 and up to 1.")
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, Integral) or limit < 1):
         raise BadInputError(f"limit is {limit!r}. Allowed: whole numbers from 1, or None.")
-    names = _read_keys(detections, annotations, by)
+    names = _read_keys(read_frame(detections), read_frame(annotations), by)
     groups, object_groups = _read_groups(detections, annotations, names)
     boxes, objects = _read_boxes(detections), _read_boxes(annotations)
     _check_objects(objects, object_groups, names)

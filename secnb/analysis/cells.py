@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,39 +13,56 @@ from numpy.typing import NDArray
 from secnb.analysis.columns import TRUE, UNLABELLED, Counts
 from secnb.analysis.firing import lowest_firing
 from secnb.analysis.guarantees import busiest_scores
-from secnb.analysis.packing import blocks
+from secnb.analysis.packing import blocks, positions
 from secnb.analysis.rules import Outcomes, Rule
 from secnb.analysis.sweeps import ThresholdSweep
 from secnb.analysis.units import Units
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False)
 class Labelled:
-    """The labelled units of a group, in any order.
+    """The labelled units of a group, in any order; what is known of them is read when it is asked for.
 
     Attributes
     ----------
-    scores, is_true : ndarray, shape (n_labelled,)
-        Score and truth; a miss is true and has the score ``-inf``, since it never fires.
-    is_missed : ndarray of bool, shape (n_labelled,)
-        Which of them are misses.
-    weights, probabilities, factors : ndarray of float64, shape (n_labelled,), or None
-        What each counts for, how probable its label was (NaN where unknown), and the ratio of the two.
-    clusters : ndarray of int64, shape (n_labelled,), or None
-        What each belongs to; None where each stands alone.
+    units : Units
+        Those of all groups.
+    rows : ndarray of int, shape (n_labelled,)
+        Which of them are the labelled ones of this group.
     """
 
-    scores: NDArray[np.float64]
-    is_true: NDArray[np.bool_]
-    is_missed: NDArray[np.bool_]
-    weights: NDArray[np.float64] | None
-    probabilities: NDArray[np.float64] | None
-    factors: NDArray[np.float64] | None
-    clusters: NDArray[np.int64] | None
+    units: Units
+    rows: NDArray[np.integer]
+
+    @property
+    def is_missed(self) -> NDArray[np.bool_]:
+        """Which of them are misses."""
+        units = self.units
+        return np.zeros(len(self.rows), np.bool_) if units.is_missed is None else units.is_missed[self.rows]
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """Scores; a miss has ``-inf``, since it never fires."""
+        return np.where(self.is_missed, -np.inf, self.units.scores[self.rows])
+
+    @property
+    def is_true(self) -> NDArray[np.bool_]:
+        """Truth; a miss is true."""
+        return np.asarray(self.is_missed | (self.units.labels[self.rows] == TRUE))
+
+    def take(self, values: NDArray[Any] | None) -> NDArray[Any] | None:
+        """Return what they have of an array of all units; None where there is none."""
+        return None if values is None else values[self.rows]
+
+    def parts(self) -> Iterator[tuple[slice, Labelled]]:
+        """Give them block by block, so that what is read of them stays small."""
+        for part in blocks(len(self.rows)):
+            yield part, Labelled(self.units, self.rows[part])
 
     def counted(self, grid: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return how many labelled units fire at each threshold, and how many of these are true."""
-        scores, is_true = self.scores[~self.is_missed], self.is_true[~self.is_missed]
+        is_missed = self.is_missed
+        scores, is_true = self.scores[~is_missed], self.is_true[~is_missed]
         order = np.argsort(scores)
         first = lowest_firing(scores[order], grid)
         before = np.concatenate(([0], np.cumsum(is_true[order])))
@@ -122,17 +140,7 @@ class Cell:
     @cached_property
     def labelled(self) -> Labelled:
         """The units that the counts of true and false rest on."""
-        units, rows = self.units, self.members.rows[self.group]
-        missed = np.zeros(len(rows), np.bool_) if units.is_missed is None else units.is_missed[rows]
-        return Labelled(
-            scores=np.where(missed, -np.inf, units.scores[rows]),
-            is_true=missed | (units.labels[rows] == TRUE),
-            is_missed=missed,
-            weights=_take(units.weights, rows),
-            probabilities=_take(units.probabilities, rows),
-            factors=_take(units.factors, rows),
-            clusters=None if units.clusters is None else units.clusters[rows],
-        )
+        return Labelled(self.units, self.members.rows[self.group])
 
 
 class Members:
@@ -142,11 +150,11 @@ class Members:
         self._units = units
 
     @cached_property
-    def rows(self) -> list[NDArray[np.int64]]:
+    def rows(self) -> list[NDArray[np.integer]]:
         """Their positions, group by group."""
         units = self._units
         is_known = (units.labels != UNLABELLED) & ~np.isnan(units.scores)
-        rows = np.flatnonzero(is_known if units.is_missed is None else is_known | units.is_missed)
+        rows = positions(is_known if units.is_missed is None else is_known | units.is_missed)
         if units.n_groups == 1:
             return [rows]
         groups = units.groups[rows]
@@ -184,10 +192,6 @@ def cells_of(sweep: ThresholdSweep, rule: Rule) -> Iterator[Cell]:
             members=members,
             group=group,
         )
-
-
-def _take(values: NDArray[np.float64] | None, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
-    return None if values is None else values[rows]
 
 
 def busiest_days(units: Units, rule: Rule) -> list[NDArray[np.float64]] | None:

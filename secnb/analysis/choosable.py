@@ -77,7 +77,8 @@ class Choosable:
         ------
         BadInputError
             There is nothing to choose by, or two objectives, or one that nothing limits; half of a pair
-            is missing; a value is out of its range.
+            is missing; a value is out of its range; ``current`` has none of the groups; a group column is
+            called like a column of ``.thresholds``.
 
         References
         ----------

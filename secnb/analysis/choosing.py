@@ -6,7 +6,7 @@ What is best in one group is decided in ``deciding``; what comes back is in ``ch
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +23,7 @@ from secnb.analysis.lasting import drifts, read_periods, readings, score_distanc
 from secnb.analysis.rules import Rule
 from secnb.analysis.sweeps import ThresholdSweep, count
 from secnb.analysis.units import Units
+from secnb.bridge import Progress
 from secnb.errors import BadInputError
 
 Current = float | pd.Series | None
@@ -40,6 +41,26 @@ def choose(
     if sweep.units.grid is not None:
         known = currents[~np.isnan(currents)]
         sweep = count(replace(sweep.units, grid=np.union1d(sweep.units.grid, known)))
+    note = [""]
+    with Progress("choose", note) as progress:
+
+        def show(what: str) -> None:
+            note[0] = what
+            progress.tick()
+
+        return _choose(sweep, rule, currents, share, seed=seed, show=show)
+
+
+def _choose(
+    sweep: ThresholdSweep,
+    rule: Rule,
+    currents: NDArray[np.float64],
+    share: float | None,
+    *,
+    seed: int,
+    show: Callable[[str], None],
+) -> ThresholdChoice:
+    """Decide for the whole and for every group, and read the numbers of both parts; show how far it is."""
     periods, is_early = read_periods(sweep.units, share)
     parts = [sweep.units]
     if is_early is not None:
@@ -47,13 +68,16 @@ def choose(
         parts = [narrow.part(is_early), narrow.part(~is_early)]
     now = _common(currents)
     early, late = _counted([_regroup(part, 0)[0] for part in parts] if sweep.by else parts, sweep)
+    show("the whole")
     decisions = [decide(next(cells_of(early, rule)), rule, current=now, seed=seed)]
     distances = score_distances(early, late)
     if sweep.by:
         # The whole is done with, and never held beside the groups.
         del early, late
         early, late = _counted(parts, sweep)
-        decisions += _decide_groups(early, rule, decisions[0], currents, now, seed=seed)
+        for decision in _decide_groups(early, rule, decisions[0], currents, now, seed=seed):
+            decisions.append(decision)
+            show(f"{len(decisions) - 1} of {early.n_groups} groups")
         distances += score_distances(early, late)
     chosen = _numbers([decision.threshold for decision in decisions])
     in_force = _numbers([decision.current for decision in decisions])
@@ -68,6 +92,7 @@ def choose(
         stays = at[1:] if has_none.all() else np.where(has_none, in_force[1:], at[1:])
         return pd.concat([total_readings(part, stays), readings(part, at[1:])], ignore_index=True)
 
+    show("what happens there")
     earlier, later = read(early, chosen), read(late, chosen)
     is_known = not np.isnan(in_force).all()
     return ThresholdChoice(

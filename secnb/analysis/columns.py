@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,17 @@ _MOST_CELLS = 2**20
 _TRUTH_KINDS = frozenset({"boolean", "integer", "floating", "mixed-integer-float"})
 
 
-def read_column(frame: pd.DataFrame, name: str) -> pd.Series:
-    """One column by its name; unknown names and names that stand twice are errors."""
+def read_frame(frame: object) -> pd.DataFrame:
+    """Return the frame; anything else is an error."""
     if not isinstance(frame, pd.DataFrame):
         raise BadInputError(f"A pandas DataFrame is needed, not {type(frame).__name__}.")
+    return frame
+
+
+def read_column(frame: pd.DataFrame, name: str) -> pd.Series:
+    """One column by its name; unknown names and names that stand twice are errors."""
+    read_frame(frame)
+    _check_name(name)
     if name not in frame.columns:
         raise UnknownColumnError("column", name, frame.columns)
     found = frame[name]
@@ -39,6 +46,12 @@ def read_column(frame: pd.DataFrame, name: str) -> pd.Series:
             hint="drop or rename the others: frame.loc[:, ~frame.columns.duplicated()]",
         )
     return found
+
+
+def _check_name(name: object) -> None:
+    """Refuse what can be no column's name, such as the column itself."""
+    if not isinstance(name, Hashable):
+        raise BadInputError(f"A column is named by its name, not by a {type(name).__name__}.")
 
 
 def read_scores(column: pd.Series) -> NDArray[np.float64]:
@@ -149,6 +162,8 @@ def read_by(by: str | Sequence[str] | None, *, taken: frozenset[str]) -> tuple[s
     elif by is not None:
         # A name need not be text.
         names = (by,)
+    for name in names:
+        _check_name(name)
     if len(set(names)) < len(names):
         raise BadInputError(f"by= names a column twice: {', '.join(map(repr, names))}.")
     clash = [name for name in names if name in taken]
@@ -183,20 +198,20 @@ def read_groups(frame: pd.DataFrame, by: tuple[str, ...]) -> tuple[NDArray[np.in
         # One zero that stands for all rows.
         return np.broadcast_to(np.zeros(1, dtype=np.int32), len(frame)), pd.DataFrame(index=pd.RangeIndex(1))
     columns = [read_column(frame, name) for name in by]
-    groups, n_groups = _dense(np.zeros(len(frame), dtype=np.int8), 1)
+    groups, n_groups = dense(np.zeros(len(frame), dtype=np.int8), 1)
     for column in columns:
         codes, n_codes = factorize(column, sort=True)
-        codes, n_codes = _dense(codes, n_codes + 1)
+        codes, n_codes = dense(codes, n_codes + 1)
         if n_groups == 1:
             groups, n_groups = codes, n_codes
         else:
-            groups, n_groups = _dense(groups * np.int64(n_codes) + codes, n_groups * n_codes)
+            groups, n_groups = dense(groups * np.int64(n_codes) + codes, n_groups * n_codes)
     keys = pd.concat(columns, axis=1).iloc[_first_rows(groups, n_groups)].reset_index(drop=True)
     keys.attrs = {}
     return groups, keys
 
 
-def _dense(cells: NDArray[np.integer], n_cells: int) -> tuple[NDArray[np.int32], int]:
+def dense(cells: NDArray[np.integer], n_cells: int) -> tuple[NDArray[np.int32], int]:
     """Return the number of every cell among those that occur, and how many do; -1 is the last cell."""
     if n_cells > max(_MOST_CELLS, 2 * len(cells)):
         found, numbers = np.unique(np.where(cells < 0, n_cells - 1, cells), return_inverse=True)

@@ -12,15 +12,16 @@ from numpy.typing import ArrayLike
 
 from secnb import schema
 from secnb.analysis.captions import few_labels_sentence
-from secnb.analysis.columns import read_by, read_groups
+from secnb.analysis.columns import read_by, read_frame, read_groups
 from secnb.analysis.evidence import check_zones
-from secnb.analysis.localdays import read_zone
+from secnb.analysis.firing import read_thresholds
+from secnb.analysis.localdays import read_zone, with_clock
 from secnb.analysis.misses import Misses, read_misses
-from secnb.analysis.sweeps import PER_DAY, count, read_thresholds
+from secnb.analysis.sweeps import PER_DAY, count
 from secnb.analysis.sweeps import ThresholdSweep as ThresholdSweep
 from secnb.analysis.tallies import TOTALS
 from secnb.analysis.units import Units
-from secnb.errors import BadInputError, FewLabelsWarning
+from secnb.errors import FewLabelsWarning
 
 FEW_LABELS: Final = 50
 """Fewer labelled units than that are too few for a threshold."""
@@ -63,7 +64,9 @@ def sweep(
         Count at these thresholds only, in any order, which takes less time and memory than one row per
         distinct score. None: every distinct score.
     by : str or sequence of str
-        Columns whose values make groups; a missing key is a group of its own. Empty: one group.
+        Columns whose values make groups; a missing key is a group of its own. Empty: one group. Made from
+        the times, where the frame has no such column: ``local_hour`` (0 to 23), ``day_or_night`` (``day``
+        from 6:00 to 18:00) and ``local_day``, all by the clock of ``frame.attrs["timezone"]``, else UTC.
     cluster : str, optional
         Column whose values tell which rows come together, such as an episode: intervals then rest on
         clusters. Rows without one stand alone. None: rows are independent.
@@ -99,8 +102,8 @@ def sweep(
         The score is not numeric, or an integer beyond 2**53, which float64 would merge with its
         neighbour; the truth holds other values; a weight is missing, negative or beyond 2**53; a probability
         does not lie between 1e-9 and 1; ``n_missed`` does not fit the groups; a threshold is NaN; a
-        column stands twice; a group column is called like a column of the result; the time zone does not
-        exist.
+        column stands twice; a group column is called like a column of the result, or is made from times and
+        there are none; the time zone does not exist.
 
     Warns
     -----
@@ -122,12 +125,11 @@ def sweep(
        n_fired  tp  fp  fn
     0       60  40  20   0
     """
-    if not isinstance(frame, pd.DataFrame):
-        raise BadInputError(f"sweep needs a pandas DataFrame, not {type(frame).__name__}.")
+    read_frame(frame)
     check_zones(recorded_from, shown_from)
     read_zone(frame.attrs.get("timezone") or "UTC")
     names = read_by(by, taken=_TAKEN)
-    groups, keys = read_groups(frame, names)
+    groups, keys = read_groups(with_clock(frame, names), names)
     missed_objects, keys = read_misses(n_missed, keys)
     units = Units(
         frame=frame.copy(deep=False),

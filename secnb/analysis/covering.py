@@ -17,12 +17,13 @@ from secnb.analysis.columns import (
     read_by,
     read_column,
     read_flags,
+    read_frame,
     read_groups,
     read_scores,
     read_truth,
 )
 from secnb.analysis.counting import FEW_LABELS
-from secnb.analysis.localdays import read_times, read_zone
+from secnb.analysis.localdays import with_clock
 from secnb.errors import BadInputError, UnknownColumnError
 
 _SCORES: Final = ("score", "confidence")
@@ -50,8 +51,9 @@ def coverage(
     frame : pandas.DataFrame
         One row per unit, such as ``site.labelled_events()``, or what ``match_boxes`` returns.
     by : str or sequence of str
-        Columns of `frame`, and two that are made: ``score_band`` and ``local_day`` (of ``started_at``,
-        else ``detected_at``, in ``frame.attrs["timezone"]``, else UTC). Empty: one row for the whole.
+        Columns of `frame`, and those that are made: ``score_band``, and as in ``sweep`` ``local_day``,
+        ``local_hour`` and ``day_or_night`` (of ``started_at``, else ``detected_at``, in
+        ``frame.attrs["timezone"]``, else UTC). Empty: one row for the whole.
     score : str, optional
         The column that bands are made of; by default ``score``, else ``confidence``.
     truth : str, optional
@@ -74,8 +76,8 @@ def coverage(
     UnknownColumnError
         If a column is not there.
     BadInputError
-        If `band` is not above 0, or makes more than 1,000 bands; if no time is there for ``local_day``; if
-        a column holds what it cannot hold; or if `by` names a column of the result.
+        If `band` is not above 0, or makes more than 1,000 bands; if no time is there for what is made of it;
+        if a column holds what it cannot hold; or if `by` names a column of the result.
 
     Examples
     --------
@@ -85,14 +87,16 @@ def coverage(
     0      gate        3           2       1     True
     1      yard        1           0       0     True
     """
+    read_frame(frame)
     names = read_by(by, taken=frozenset(schema.COVERAGE))
     codes = read_truth(read_column(frame, truth or _first(frame, _TRUTHS)))
     is_missed = np.zeros(len(frame), dtype=np.bool_)
     if missed is not None and missed in frame.columns:
         is_missed = read_flags(read_column(frame, missed))
-    made = {"score_band": lambda: _bands(frame, score, band), "local_day": lambda: _days(frame)}
-    keys = {n: made[n]() if n in made and n not in frame.columns else read_column(frame, n) for n in names}
-    groups, table = read_groups(pd.DataFrame(keys, index=frame.index), names)
+    known = with_clock(frame, names)
+    if "score_band" in names and "score_band" not in frame.columns:
+        known = known.assign(score_band=_bands(frame, score, band))
+    groups, table = read_groups(known, names)
     flags = {
         "n_units": np.ones(len(frame), dtype=np.bool_),
         "n_labelled": (codes == TRUE) | (codes == FALSE) | is_missed,
@@ -135,16 +139,3 @@ def _bands(frame: pd.DataFrame, score: str | None, band: float | None) -> pd.Ser
     codes = np.where(np.isnan(scores), -1, place).astype(np.int64)
     bands = pd.Categorical.from_codes(codes, pd.Index(labels), ordered=True)
     return pd.Series(bands, index=frame.index)
-
-
-def _days(frame: pd.DataFrame) -> pd.Series:
-    """Return the local day of each unit, as its midnight without a zone."""
-    times = read_times(frame)
-    if times is None:
-        raise BadInputError(
-            "The frame has no times with a zone, so no local_day.",
-            hint="frame['started_at'] = pd.to_datetime(frame['started_at'], utc=True)",
-        )
-    zone = read_zone(frame.attrs.get("timezone") or "UTC")
-    days: pd.Series = times.dt.tz_convert(zone).dt.tz_localize(None).dt.normalize()
-    return days

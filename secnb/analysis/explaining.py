@@ -50,7 +50,19 @@ def reasons(choice: ThresholdChoice) -> list[str]:
     if guarantee is not None and guarantee.sentence != choice.whole.reason:
         about = "with one threshold for all, " if choice.by else ""
         sentences.append(sentence_of(about + guarantee.sentence))
-    return [*sentences, *_firmness(choice), *verified(choice), *drifted(choice)]
+    return [*sentences, *_origin(choice), *_firmness(choice), *verified(choice), *drifted(choice)]
+
+
+def _origin(choice: ThresholdChoice) -> list[str]:
+    """Say what precision rests on where nothing says how verdicts came about; a guarantee says it itself."""
+    numbers = choice.earlier.iloc[0]
+    is_asked = choice.rule.precision_at_least is not None and choice.rule.confidence is None
+    if not is_asked or choice.probability is not None or not numbers["n_unlabelled"] > 0:
+        return []
+    return [
+        "Precision rests on verdicts whose selection is unknown: if true alarms were verified more often "
+        'than false ones, it is lower; label_next(design="audit") draws labels that tell.'
+    ]
 
 
 def headline(choice: ThresholdChoice) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from secnb.errors import BadInputError
 
 _MOST_STEPS = 4
 """Beyond that many thresholds in a cell of the table, plain bisection is faster."""
@@ -15,6 +17,17 @@ def lowest_firing(ascending: NDArray[np.float64], threshold: NDArray[np.float64]
     Everything from there on fires too; ``len(ascending)`` where nothing does.
     """
     return np.searchsorted(ascending, threshold, side="left").astype(np.int64)
+
+
+def read_thresholds(threshold: ArrayLike) -> NDArray[np.float64]:
+    """Thresholds as a float64 vector; text is refused, though numpy would parse it."""
+    asked = np.asarray(threshold)
+    if asked.ndim > 1 or (asked.size and asked.dtype.kind not in "iuf"):
+        raise BadInputError(f"A threshold must be a number or a list of numbers, not {threshold!r}.")
+    asked = np.atleast_1d(asked).astype(np.float64)
+    if np.isnan(asked).any():
+        raise BadInputError("A threshold is NaN; nothing is at or above it. Allowed: numbers, inf and -inf.")
+    return asked
 
 
 def fires(scores: NDArray[np.float64], threshold: NDArray[np.float64] | float) -> NDArray[np.bool_]:

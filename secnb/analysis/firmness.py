@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secnb.analysis.cells import Cell, Labelled
+from secnb.analysis.columns import Counts, dense
 from secnb.analysis.firing import Grid
 from secnb.analysis.guarantees import lowest_within_budget, walk_down
 from secnb.analysis.rules import Outcomes, Rule
@@ -15,7 +16,7 @@ from secnb.analysis.rules import Outcomes, Rule
 N_RESAMPLES: Final = 200
 _MOST_BLOCKS: Final = 200
 _MOST_CANDIDATES: Final = 512
-_MOST_NUMBERS: Final = 2_000_000
+_MOST_NUMBERS: Final = 250_000
 _TIE: Final = 1e-12
 
 
@@ -114,9 +115,9 @@ def _counts_alone(
         outcomes = cell.at(candidates)
         tp = np.concatenate(([cell.true - cell.n_missed], outcomes.tp))
         fp = np.concatenate((outcomes.fp[:1], outcomes.fp))
-    drawn = (
-        generator.poisson(np.append(-np.diff(each), each[-1]), (N_RESAMPLES, len(each))) for each in (tp, fp)
-    )
+    # Missed objects that two parts share are fractions, which round to just below 0.
+    means = (np.maximum(np.append(-np.diff(each), each[-1]), 0.0) for each in (tp, fp))
+    drawn = (generator.poisson(mean, (N_RESAMPLES, len(mean))) for mean in means)
     first, second = (np.cumsum(each[:, ::-1], axis=1)[:, ::-1].astype(np.float64) for each in drawn)
     return first, second
 
@@ -125,32 +126,30 @@ def _counts_of_clusters(
     candidates: NDArray[np.float64], labelled: Labelled, generator: np.random.Generator
 ) -> Pair:
     """Draw weighted sums of true and false at or above each candidate, all first, by whole clusters."""
-    block, n_blocks = _blocks(len(labelled.scores), labelled.clusters, generator)
+    block, n_blocks = _blocks(labelled, generator)
     drawn = generator.integers(0, n_blocks, (N_RESAMPLES, n_blocks))
     drawn += np.arange(N_RESAMPLES)[:, None] * n_blocks
     times = np.bincount(drawn.ravel(), minlength=N_RESAMPLES * n_blocks).reshape(N_RESAMPLES, n_blocks)
-    reach = Grid(candidates).n_reached(labelled.scores)
-    first, second = (
-        _resampled(times, block, reach, labelled.factors, kind, n_candidates=len(candidates))
-        for kind in (labelled.is_true, ~labelled.is_true)
-    )
+    grid = Grid(candidates)
+    has_factors = labelled.units.factors is not None
+    # By kind, by how many candidates are reached, and by block.
+    sums = np.zeros((2, len(candidates) + 1, n_blocks), dtype=np.float64 if has_factors else np.int64)
+    for rows, part in labelled.parts():
+        place = (np.where(part.is_true, 0, 1), grid.n_reached(part.scores), block[rows])
+        # One after the other, so that fractions add up alike however they are cut.
+        np.add.at(sums.reshape(-1), np.ravel_multi_index(place, sums.shape), _one(part))
+    first, second = (_resampled(times, kind.ravel(), width=len(candidates) + 1) for kind in sums)
     return first, second
 
 
-def _resampled(
-    times: NDArray[np.int64],
-    block: NDArray[np.int64],
-    reach: NDArray[np.int64],
-    factors: NDArray[np.float64] | None,
-    kind: NDArray[np.bool_],
-    *,
-    n_candidates: int,
-) -> NDArray[np.float64]:
+def _one(part: Labelled) -> NDArray[np.float64] | int:
+    """Return what each of the labelled units counts for."""
+    factors = part.take(part.units.factors)
+    return 1 if factors is None else factors
+
+
+def _resampled(times: NDArray[np.int64], sums: Counts, *, width: int) -> NDArray[np.float64]:
     """Count units of one kind that reach so many candidates or more, from 0 on, in every resample."""
-    width = n_candidates + 1
-    cell = reach[kind] * len(times[0]) + block[kind]
-    weights = None if factors is None else factors[kind]
-    sums = np.bincount(cell, weights=weights, minlength=width * len(times[0]))
     # The farthest reach first, so that what reaches a candidate is a sum from the beginning.
     filled = np.flatnonzero(sums)[::-1]
     ends = len(filled) - np.searchsorted(filled[::-1], np.arange(width) * len(times[0]))
@@ -172,17 +171,16 @@ def resampled_days(busiest: NDArray[np.float64], *, within: float, seed: int) ->
     return np.array([lowest_within_budget(days, within=within) for days in drawn])
 
 
-def _blocks(
-    n_units: int, clusters: NDArray[np.int64] | None, generator: np.random.Generator
-) -> tuple[NDArray[np.int64], int]:
+def _blocks(labelled: Labelled, generator: np.random.Generator) -> tuple[NDArray[np.integer], int]:
     """Deal the clusters out to blocks at random, so that resampling stays cheap however many there are."""
-    if clusters is None:
-        codes, n_clusters = np.arange(n_units), n_units
-    else:
-        found, codes = np.unique(clusters, return_inverse=True)
-        n_clusters = len(found)
+    clusters, n_clusters = labelled.take(labelled.units.clusters), len(labelled.rows)
+    if clusters is not None:
+        clusters, n_clusters = dense(clusters, int(clusters.max(initial=-1)) + 1)
     n_blocks = min(n_clusters, _MOST_BLOCKS)
-    return (generator.permutation(n_clusters) % n_blocks)[codes], n_blocks
+    dealt = generator.permutation(n_clusters)
+    dealt %= n_blocks
+    dealt = dealt.astype(np.int16)
+    return dealt if clusters is None else dealt[clusters], n_blocks
 
 
 def middle_95(drawn: NDArray[np.float64]) -> tuple[float, float] | None:

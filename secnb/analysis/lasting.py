@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from secnb.analysis.columns import Counts
+from secnb.analysis.columns import Counts, dense
 from secnb.analysis.firing import fires, lowest_firing
 from secnb.analysis.packing import blocks
 from secnb.analysis.rates import unlabelled_by_group
@@ -132,7 +132,8 @@ def total_readings(sweep: ThresholdSweep, thresholds: NDArray[np.float64]) -> pd
         given = units.scores[rows]
         scores[rows] = np.where(np.isnan(given), np.nan, fires(given, thresholds[units.groups[rows]]))
     frame = units.frame.copy(deep=False)
-    frame[units.score] = scores
+    # As a Series, an array is not copied.
+    frame[units.score] = pd.Series(scores, index=frame.index, copy=False)
     together = replace(
         units,
         frame=frame,
@@ -229,8 +230,11 @@ def _n_independent(units: Units) -> NDArray[np.float64]:
     if units.clusters is not None:
         # One number for each cluster of each group.
         width = int(units.clusters.max(initial=0)) + 1
-        pairs, members = np.unique(groups * np.int64(width) + units.clusters[scored], return_inverse=True)
-        groups, weights = pairs // width, np.bincount(members, weights).astype(np.float64)
+        pairs = groups * np.int64(width) + units.clusters[scored]
+        members, n_pairs = dense(pairs, width * units.n_groups)
+        of_pair = np.zeros(n_pairs, dtype=groups.dtype)
+        of_pair[members] = groups
+        groups, weights = of_pair, np.bincount(members, weights).astype(np.float64)
     whole, squares = (
         np.bincount(groups, weights=each, minlength=units.n_groups) for each in (weights, weights**2)
     )

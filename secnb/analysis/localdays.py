@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -16,6 +17,12 @@ from secnb.errors import BadInputError
 
 TIME_COLUMNS = ("started_at", "detected_at")
 """The time of a unit; the first of these that the frame has, with aware times, is used."""
+
+CLOCK: Final = ("local_day", "local_hour", "day_or_night")
+"""Group columns that are made of the time of a unit, by the wall clock of its site."""
+
+# Nothing says where on earth a site is, so that night goes by the clock and not by the sun.
+_MORNING, _EVENING = 6, 18
 
 _LONGEST: Final = pd.Timedelta(days=3653)
 """No deployment is that old: ten years of data mean that a clock stood at 1970, or a date at 9999."""
@@ -118,6 +125,31 @@ def read_times(frame: pd.DataFrame) -> pd.Series | None:
             if isinstance(column.dtype, pd.DatetimeTZDtype) and column.notna().any():
                 return column
     return None
+
+
+def with_clock(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Return the frame with those columns of ``CLOCK`` that are asked for and that it does not have."""
+    made = [name for name in names if name in CLOCK and name not in frame.columns]
+    return frame.assign(**{name: _read_clock(frame, name) for name in made}) if made else frame
+
+
+def _read_clock(frame: pd.DataFrame, name: str) -> pd.Series:
+    """Return the local day as its midnight without a zone, the hour, or whether it is day or night."""
+    times = read_times(frame)
+    if times is None:
+        raise BadInputError(
+            f"The frame has no times with a zone, so no {name}.",
+            hint="frame['started_at'] = pd.to_datetime(frame['started_at'], utc=True)",
+        )
+    local = times.dt.tz_convert(read_zone(frame.attrs.get("timezone") or "UTC"))
+    hours: pd.Series = local.dt.hour.astype("Int64")
+    if name == "local_hour":
+        return hours
+    found: pd.Series = local.dt.tz_localize(None).dt.normalize()
+    if name == "day_or_night":
+        is_day = hours.between(_MORNING, _EVENING, inclusive="left")
+        found = is_day.map({True: "day", False: "night"}).astype("str")
+    return found
 
 
 def _stamps(column: pd.Series) -> pd.Series:

@@ -112,14 +112,14 @@ def _random_from(cell: Cell) -> tuple[float, str]:
         return -np.inf, ""
     labelled = cell.labelled
     fires = ~labelled.is_missed
-    if labelled.clusters is not None:
-        clusters = labelled.clusters[fires]
+    if units.clusters is not None:
+        clusters = units.clusters[labelled.rows[fires]]
         if len(np.unique(clusters)) < len(clusters):
             return -np.inf, _NOT_INDEPENDENT
     scores = labelled.scores[fires]
     order = np.argsort(-scores)
     differs = np.zeros(len(scores), dtype=np.bool_)
-    for values in (labelled.weights, None if is_census else labelled.probabilities):
+    for values in map(labelled.take, (units.weights, None if is_census else units.probabilities)):
         if values is not None and len(scores):
             # A probability that is missing equals nothing, itself included.
             differs |= values[fires][order] != values[fires][order[0]]

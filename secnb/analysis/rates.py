@@ -34,7 +34,7 @@ def derive(
 ) -> pd.DataFrame:
     """Return the columns of ``schema.SWEEP`` for some rows of a tally."""
     fired, tp, fp = (wide(counts[rows]) for counts in (tally.fired, tally.tp, tally.fp))
-    unlabelled = fired - tp - fp if tally.unlabelled is None else tally.unlabelled[rows]
+    unlabelled = fired - tp - fp if tally.unlabelled is None else wide(tally.unlabelled[rows])
     missed = n_missed[group]
     fn, tn = tally.positives[group] - tp + missed, tally.negatives[group] - fp
     precision, recall = _ratio(tp, tp + fp), _ratio(tp, tp + fn)
@@ -43,7 +43,7 @@ def derive(
     if sizes is None:
         ends = (*wilson(tp, tp + fp, CONFIDENCE), *wilson(tp, tp + fn, CONFIDENCE))
     else:
-        ends = _clustered(precision, recall, sizes, rows)
+        ends = _clustered(precision, recall, sizes)
     levels = evidence_levels(
         threshold,
         recorded_from=units.recorded_from,
@@ -67,11 +67,11 @@ def derive(
 
 
 def _clustered(
-    precision: Numbers, recall: Numbers, sizes: EffectiveSizes, rows: NDArray[np.int64]
+    precision: Numbers, recall: Numbers, sizes: EffectiveSizes
 ) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     return (
-        *korn_graubard(precision, sizes.precision[rows], sizes.n_fired[rows], CONFIDENCE),
-        *korn_graubard(recall, sizes.recall[rows], sizes.n_true[rows], CONFIDENCE),
+        *korn_graubard(precision, sizes.precision, sizes.n_fired, CONFIDENCE),
+        *korn_graubard(recall, sizes.recall, sizes.n_true, CONFIDENCE),
     )
 
 

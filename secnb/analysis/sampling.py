@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from secnb.analysis.columns import read_column, read_scores
+from secnb.analysis.columns import read_column, read_frame, read_scores
 from secnb.analysis.inclusion import Flags, Numbers, draw_systematically, favour_near, of_wave, raise_chances
 from secnb.analysis.localdays import TIME_COLUMNS
 from secnb.errors import BadInputError, SecnbWarning, UnknownColumnError
@@ -132,7 +132,7 @@ def label_next(
     _check_number("above", above)
     if not hasattr(store, "log_wave"):
         raise BadInputError(f"store is {store!r}. Allowed: a LabelStore.", hint="secnb.LabelStore(path)")
-    units = _read_units(frame, store, score=score, above=above, near=near)
+    units = _read_units(read_frame(frame), store, score=score, above=above, near=near)
     # A later wave with the same seed must not draw with the same numbers.
     generator = np.random.default_rng([seed, units.n_waves])
     waiting = np.flatnonzero(units.is_drawn & ~units.is_labelled)

@@ -19,12 +19,11 @@ from secnb.analysis.captions import days_sentence, recall_sentence, thin, units_
 from secnb.analysis.choosable import Choosable
 from secnb.analysis.clusters import EffectiveSizes, effective_sizes
 from secnb.analysis.columns import Counts
-from secnb.analysis.firing import lowest_firing
+from secnb.analysis.firing import lowest_firing, read_thresholds
 from secnb.analysis.localdays import Days
 from secnb.analysis.rates import derive, wide
 from secnb.analysis.tallies import TOTALS, Tally, tally, tally_days, tally_groups
 from secnb.analysis.units import Units
-from secnb.errors import BadInputError
 
 PER_DAY: Final[Mapping[str, str]] = {"fired_per_day": "n_fired", "true_per_day": "tp", "false_per_day": "fp"}
 """The columns that a sweep has besides ``schema.SWEEP`` where whole days are known, and what they count."""
@@ -154,7 +153,7 @@ class ThresholdSweep(Choosable):
         """Number of labelled units with a score; of clusters with one, where there are clusters."""
         if self.units.clusters is None:
             return int(self.totals[["n_true", "n_false"]].to_numpy().sum())
-        return len(np.unique(self.units.clusters[self.units.is_labelled]))
+        return int(np.count_nonzero(np.bincount(self.units.clusters[self.units.is_labelled])))
 
     @property
     def n_unscored(self) -> dict[str, int]:
@@ -226,8 +225,9 @@ class ThresholdSweep(Choosable):
         self, group: NDArray[np.int64], rows: NDArray[np.int64], threshold: NDArray[np.float64]
     ) -> pd.DataFrame:
         """Derive all columns for some rows; ``group`` says which group each belongs to."""
+        sizes = self._sizes_at(rows, group)
         columns = derive(
-            self.units, self.tally, self.n_missed, self.sizes, rows=rows, group=group, threshold=threshold
+            self.units, self.tally, self.n_missed, sizes, rows=rows, group=group, threshold=threshold
         )
         if self.days is not None and self.days.n_days:
             # What is small is counted once and kept.
@@ -246,6 +246,15 @@ class ThresholdSweep(Choosable):
         if self.units.cluster is not None:
             table.attrs["cluster"] = self.units.cluster
         return table
+
+    def _sizes_at(self, rows: NDArray[np.int64], group: NDArray[np.int64]) -> EffectiveSizes | None:
+        """Return the effective sizes of some rows, groups ascending; what is small is kept."""
+        if self.units.cluster is None and self.units.factors is None:
+            return None
+        if len(self.threshold) <= _MOST_KEPT and self.sizes is not None:
+            return self.sizes.take(rows)
+        offsets = np.searchsorted(group, np.arange(self.n_groups + 1))
+        return effective_sizes(self.units, self.threshold[rows], offsets)
 
     def _tally_days(
         self, group: NDArray[np.int64], rows: NDArray[np.int64], threshold: NDArray[np.float64]
@@ -307,14 +316,3 @@ def _held(counts: Counts) -> Counts:
     found = wide(counts)
     found.setflags(write=False)
     return found
-
-
-def read_thresholds(threshold: ArrayLike) -> NDArray[np.float64]:
-    """Thresholds as a float64 vector; text is refused, though numpy would parse it."""
-    asked = np.asarray(threshold)
-    if asked.ndim > 1 or (asked.size and asked.dtype.kind not in "iuf"):
-        raise BadInputError(f"A threshold must be a number or a list of numbers, not {threshold!r}.")
-    asked = np.atleast_1d(asked).astype(np.float64)
-    if np.isnan(asked).any():
-        raise BadInputError("A threshold is NaN; nothing is at or above it. Allowed: numbers, inf and -inf.")
-    return asked

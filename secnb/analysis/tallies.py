@@ -148,10 +148,13 @@ def _tally_ordered(units: Units) -> Tally:
     """Count rows of any weight in the order of their scores."""
     order = _order(units)
     first, threshold, offsets = _thresholds(units, order)
-    counts = []
-    for values in _amounts(units, order):
-        sums = values if len(first) == len(values) else np.add.reduceat(values, first)
-        counts.append(_from_the_top(sums, offsets))
+
+    def from_the_top(values: Counts) -> Counts:
+        sums = values if len(first) == len(values) else np.add.reduceat(values, first, dtype=values.dtype)
+        return _from_the_top(sums, offsets)
+
+    # By map, which keeps no array for longer than it is needed.
+    counts = list(map(from_the_top, _amounts(units, order)))
     return _assemble(units, threshold, offsets, counts, *_all_of(offsets, counts[1], counts[2]))
 
 
@@ -192,10 +195,11 @@ def _order(units: Units) -> NDArray[np.integer]:
 def _amounts(units: Units, rows: NDArray[np.integer]) -> Iterator[Counts]:
     """Give what each row adds to fired, tp, fp, and to unlabelled if that differs."""
     dtype = np.int64 if units.is_whole else np.float64
+    alone = np.int32 if len(rows) < 2**31 else np.int64
     labels = units.labels[rows]
 
     def amount(values: NDArray[np.float64] | None, code: int | None) -> Counts:
-        found = np.ones(len(rows), dtype=dtype) if values is None else values[rows].astype(dtype, copy=False)
+        found = np.ones(len(rows), dtype=alone) if values is None else values[rows].astype(dtype, copy=False)
         if code is not None:
             found *= labels == code
         return found
@@ -258,9 +262,11 @@ def _assemble(
     negatives: Counts,
 ) -> Tally:
     """Name the counts; what is a whole number becomes an integer."""
-    weighed = np.int64 if units.has_whole_weights else np.float64
-    scaled = np.int64 if units.is_whole else np.float64
+    # What counts one unit each may have 32 bits already.
     fired, tp, fp, *rest = counts
+    whole = fired.dtype if units.weights is None else np.dtype(np.int64)
+    weighed = whole if units.has_whole_weights else np.dtype(np.float64)
+    scaled = np.int64 if units.is_whole else np.float64
     found = Tally(
         threshold=threshold,
         offsets=offsets,

@@ -121,12 +121,12 @@ class Units:
         return str(self.frame.attrs.get("unit", "row"))
 
     @cached_property
-    def clusters(self) -> NDArray[np.int64] | None:
+    def clusters(self) -> NDArray[np.integer] | None:
         """Number of the cluster of every row; a row without one is a cluster of its own."""
         if self.cluster is None:
             return None
         codes, n_clusters = factorize(read_column(self.frame, self.cluster))
-        clusters = codes.astype(np.int64)
+        clusters: NDArray[np.integer] = codes.astype(np.int32 if len(codes) < 2**31 else np.int64)
         alone = np.flatnonzero(codes < 0)
         clusters[alone] = n_clusters + np.arange(len(alone))
         return clusters
@@ -159,7 +159,7 @@ class Units:
             return self.weights
         is_known = self._is_verified & ~np.isnan(self.probabilities)
         chance = np.where(is_known, self.probabilities, 1.0)
-        return (1.0 if self.weights is None else self.weights) / chance
+        return np.divide(1.0 if self.weights is None else self.weights, chance, out=chance)
 
     @cached_property
     def has_whole_weights(self) -> bool:
@@ -218,6 +218,14 @@ class Units:
             kept = np.bincount(self.groups[is_true & mask], minlength=self.n_groups)
             share = np.full(self.n_groups, mask.mean() if len(mask) else 0.0)
             n_missed = n_missed * np.divide(kept, whole, out=share, where=whole > 0)
-        frame = self.frame.loc[mask] if len(mask) else self.frame
-        groups = self.groups[mask] if self.by else np.broadcast_to(self.groups[:1], len(frame))
+        rows = _run(mask)
+        # The labels of some rows would take as much memory as a column.
+        frame = self.frame.iloc[rows].reset_index(drop=True) if len(mask) else self.frame
+        groups = self.groups[rows] if self.by else np.broadcast_to(self.groups[:1], len(frame))
         return replace(self, frame=frame, groups=groups, n_missed=n_missed)
+
+
+def _run(mask: NDArray[np.bool_]) -> NDArray[np.bool_] | slice:
+    """Return rows that follow each other, as those of a period mostly do, as a slice that copies nothing."""
+    n, first = int(np.count_nonzero(mask)), int(mask.argmax()) if len(mask) else 0
+    return slice(first, first + n) if mask[first : first + n].all() else mask

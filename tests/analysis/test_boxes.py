@@ -217,3 +217,9 @@ def test_an_object_without_box_or_label_is_refused():
 def test_frames_without_a_common_image_are_refused():
     with pytest.raises(UnknownColumnError, match="image_id or file_path, or name others with by="):
         match_boxes(framed([], "confidence").drop(columns="image_id"), framed([]))
+
+
+@pytest.mark.parametrize("frames", [(None, pd.DataFrame()), (pd.DataFrame(), [1])])
+def test_something_else_than_frames_is_refused(frames):
+    with pytest.raises(BadInputError, match="A pandas DataFrame is needed, not"):
+        match_boxes(*frames)

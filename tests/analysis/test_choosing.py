@@ -14,6 +14,7 @@ from sklearn.datasets import load_breast_cancer
 
 import secnb
 from secnb.analysis.choices import ThresholdChoice
+from secnb.bridge import waiting
 from secnb.errors import BadInputError
 
 pytestmark = pytest.mark.filterwarnings("ignore::secnb.errors.FewLabelsWarning")
@@ -847,3 +848,83 @@ def test_groups_called_like_a_column_of_the_result_are_refused():
     sweep = swept(framed([(1.0, True, "a")]).rename(columns={"key": "status"}), by="status")
     with pytest.raises(BadInputError, match="by= names 'status', which is also a column of the result"):
         sweep.choose(maximize="f1")
+
+
+def test_day_and_night_have_thresholds_of_their_own_and_hours_too():
+    frame = detector(3000)
+    current = pd.Series([0.4, 0.6], pd.Index(["day", "night"], name="day_or_night"))
+    choice = swept(frame, by="day_or_night").choose(maximize="f1", current=current)
+    assert choice.thresholds["current"].tolist() == [0.4, 0.6]
+    hours = pd.Index(range(24), name="local_hour")
+    missed = pd.Series(1, hours)
+    choice = swept(frame, by="local_hour", n_missed=missed).choose(
+        maximize="f1", current=pd.Series(0.5, hours)
+    )
+    assert choice.thresholds["local_hour"].tolist() == list(range(24))
+    assert choice.thresholds["current"].eq(0.5).all()
+
+
+def test_shares_of_missed_objects_do_not_spoil_the_resamples():
+    """The fraction that falls to a part rounds to just below 0 when taken off again."""
+    for n_missed in range(1, 30):
+        choice = swept(detector(200, seed=n_missed), n_missed=n_missed).choose(maximize="f1")
+        assert choice.interval is not None
+
+
+def test_verdicts_of_unknown_origin_are_said_and_not_refused():
+    sentence = "Precision rests on verdicts whose selection is unknown"
+    frame = detector(1000)
+    picked = frame.assign(truth=frame["truth"].where(np.arange(1000) % 3 > 0), chance=2 / 3)
+    choice = swept(picked).choose(precision_at_least=0.8)
+    assert choice.threshold is not None
+    assert choice.explain().count(sentence) == 1
+    assert sentence not in swept(frame).choose(precision_at_least=0.8).explain()
+    assert sentence not in swept(picked, probability="chance").choose(precision_at_least=0.8).explain()
+    assert sentence not in swept(picked).choose(**RANDOM_AUDIT).explain()
+
+
+def test_a_long_choice_shows_how_far_it_is(monkeypatch, capsys):
+    monkeypatch.setattr(waiting, "_SILENT_S", 0.0)
+    swept(detector(200, key=["a", "b"] * 100), by="key").choose(maximize="f1")
+    shown = capsys.readouterr().err
+    assert "choose: 0 s, the whole" in shown
+    assert "choose: 0 s, 2 of 2 groups" in shown
+
+
+def test_a_period_is_the_same_whether_its_rows_follow_each_other_or_not():
+    """Those that do are not copied."""
+    frame = detector(1000)
+    in_order, shuffled = swept(frame), swept(frame.sample(frac=1, random_state=0))
+    rule = {"precision_at_least": 0.8, "current": 0.5}
+    assert in_order.choose(**rule).to_dict() == shuffled.choose(**rule).to_dict()
+
+
+# --- Small versions of the tables in benchmarks/bench_lasting.py.
+
+
+def test_thin_cells_lose_less_with_the_threshold_of_their_parent():
+    """40 labels in each of 12 cells that are alike: own thresholds cost more on 20,000 later units."""
+    later = detector(20_000, seed=99)
+    costs = {"own": 0.0, "inherited": 0.0}
+    for run in range(10):
+        frame = detector(480, seed=run, camera=np.arange(480) % 12)
+        rule = {"cost_missed": 3, "cost_false_alarm": 1, "verify_on": None}
+        choice = swept(frame, by="camera").choose(**rule)
+        assert choice.thresholds["status"].eq("inherited").all()
+        own = [swept(part).choose(**rule).threshold for _, part in frame.groupby("camera")]
+        for name, thresholds in (("own", own), ("inherited", choice.thresholds["threshold"])):
+            table = swept(later).at(list(thresholds))
+            costs[name] += float((3 * table["fn"] + table["fp"]).mean())
+    assert costs["inherited"] < 0.97 * costs["own"]
+
+
+def test_drift_is_said_where_it_is_and_seldom_where_it_is_not():
+    said = {}
+    for shift in (0.0, 0.15):
+        said[shift] = 0
+        for run in range(40):
+            frame = detector(1000, seed=run)
+            frame["score"] = frame["score"].where(np.arange(1000) < 700, frame["score"] - shift)
+            said[shift] += "The scores drift" in swept(frame).choose(precision_at_least=0.8).explain()
+    assert said[0.0] <= 6
+    assert said[0.15] == 40

@@ -422,8 +422,16 @@ def test_keys_that_cannot_be_grouped_are_refused():
 
 
 def test_something_else_than_a_frame_is_refused():
-    with pytest.raises(BadInputError, match="needs a pandas DataFrame, not list"):
+    with pytest.raises(BadInputError, match="A pandas DataFrame is needed, not list"):
         swept([1, 2])
+
+
+@pytest.mark.parametrize("name", [["score"], {"score": 1}, pd.Series([0.5])])
+def test_a_column_is_named_and_not_given(name):
+    with pytest.raises(BadInputError, match="A column is named by its name, not by a"):
+        sweep(framed([]), score=name, truth="truth")
+    with pytest.raises(BadInputError, match="A column is named by its name, not by a"):
+        swept(framed([]), by=[name])
 
 
 @pytest.mark.parametrize("threshold", ["0.5", None, [[0.5]], [0.5, "x"], True])
@@ -658,3 +666,42 @@ def test_the_caption_says_what_a_row_is():
     frame = framed([(0.5, True, "a")])
     frame.attrs["unit"] = "episode"
     assert swept(frame).caption[0].startswith("A row is one episode. 1 unit: 1 labelled")
+
+
+# --- Groups by the clock.
+
+NIGHT_OF_SUMMER_TIME = ["2026-03-29T00:59", "2026-03-29T01:00"]
+NIGHT_OF_WINTER_TIME = ["2026-10-25T00:30", "2026-10-25T01:30", "2026-10-25T02:00"]
+
+
+@pytest.mark.parametrize(
+    ("times", "hours"), [(NIGHT_OF_SUMMER_TIME, {1: 1, 3: 1}), (NIGHT_OF_WINTER_TIME, {2: 2, 3: 1})]
+)
+def test_hours_are_those_of_the_wall_clock(times, hours):
+    """Where it jumps over the hour from two to three, and where it has that hour twice."""
+    totals = swept(at_times(times, "Europe/Berlin"), by="local_hour").totals
+    assert dict(zip(totals["local_hour"], totals["n_true"], strict=True)) == hours
+
+
+def test_day_is_from_six_to_eighteen_by_the_wall_clock():
+    times = ["2026-07-01T03:59", "2026-07-01T04:00", "2026-07-01T15:59", "2026-07-01T16:00", None]
+    totals = swept(at_times(times, "Europe/Berlin"), by="day_or_night").totals
+    assert totals["day_or_night"].tolist()[:2] == ["day", "night"]
+    assert totals["day_or_night"].isna().tolist() == [False, False, True]
+    assert totals["n_true"].tolist() == [2, 2, 1]
+
+
+def test_hours_are_made_of_aware_times_only():
+    with pytest.raises(BadInputError, match="no times with a zone, so no local_hour"):
+        swept(framed([]), by="local_hour")
+
+
+def test_a_column_of_the_frame_goes_before_what_is_made_of_its_times():
+    frame = at_times(["2026-03-01T09:00", "2026-03-01T21:00"], day_or_night="dusk")
+    assert swept(frame, by="day_or_night").totals["day_or_night"].tolist() == ["dusk"]
+
+
+def test_making_hours_leaves_the_frame_as_it_was():
+    frame = at_times(["2026-03-01T09:00"])
+    swept(frame, by=["local_day", "local_hour"])
+    assert list(frame.columns) == ["score", "truth", "detected_at"]

@@ -158,3 +158,21 @@ def test_the_input_is_not_changed():
     before = frame.copy(deep=True)
     coverage(frame)
     pd.testing.assert_frame_equal(frame, before)
+
+
+def test_something_else_than_a_frame_is_refused():
+    with pytest.raises(BadInputError, match="A pandas DataFrame is needed, not NoneType"):
+        coverage(None)
+
+
+def test_no_columns_are_one_part():
+    frame = pd.DataFrame({"truth": [True, None]})
+    assert coverage(frame, by=None)["n_units"].tolist() == coverage(frame, by=())["n_units"].tolist() == [2]
+
+
+def test_hours_and_day_and_night_are_made_as_well():
+    frame = pd.DataFrame({"started_at": pd.to_datetime(["2026-03-28T22:59Z", None], utc=True), "truth": True})
+    frame.attrs["timezone"] = "Europe/Berlin"
+    table = coverage(frame, by=["day_or_night", "local_hour"])
+    assert table["day_or_night"].astype(object).tolist()[0] == "night"
+    assert table["local_hour"].tolist()[0] == 23

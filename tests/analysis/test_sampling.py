@@ -391,3 +391,8 @@ def test_recall_is_known_better_than_from_a_random_audit_with_as_many_labels():
 def test_estimates_lean_to_neither_side(waves: list[tuple[str, int]]):
     found = errors(waves, threshold=0.6, n_runs=40)[:, 2:]
     assert (np.abs(found.mean(axis=0)) < 3 * found.std(axis=0) / np.sqrt(len(found))).all()
+
+
+def test_something_else_than_a_frame_is_refused():
+    with pytest.raises(BadInputError, match="A pandas DataFrame is needed, not NoneType"):
+        label_next(None, 1, store=Memory(), seed=1)
