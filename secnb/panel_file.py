@@ -28,7 +28,8 @@ def save_panel(panel: Panel | LinkedPanel, path: str | os.PathLike[str]) -> Path
     panel : Panel or LinkedPanel
         What ``secnb.panel`` returns.
     path : str or path-like
-        Its suffix says what is written: ``.html``, ``.png`` or ``.svg``. The folder has to exist.
+        Its suffix says what is written: ``.html``, ``.png`` or ``.svg``. The folder has to exist; ``~`` is
+        the home.
 
     Returns
     -------
@@ -38,7 +39,7 @@ def save_panel(panel: Panel | LinkedPanel, path: str | os.PathLike[str]) -> Path
     Raises
     ------
     BadInputError
-        It is no panel; the suffix is another; there is no such folder.
+        It is no panel, or no path; the suffix is another; there is no such folder.
     MissingDependencyError
         vl-convert is not installed.
     OSError
@@ -58,7 +59,9 @@ def save_panel(panel: Panel | LinkedPanel, path: str | os.PathLike[str]) -> Path
             f"save_panel needs a panel, not {type(panel).__name__}.",
             hint="secnb.save_panel(secnb.panel(sweep), 'threshold.html')",
         )
-    target = Path(path).absolute()
+    if not isinstance(path, str | os.PathLike):
+        raise BadInputError(f"path is {path!r}. Allowed: a str or a Path.")
+    target = Path(path).expanduser().absolute()
     if target.suffix.lower() not in SUFFIXES:
         raise BadInputError(
             f"A panel cannot be saved as {target.name!r}. Allowed suffixes: {', '.join(SUFFIXES)}.",

@@ -212,6 +212,8 @@ def test_a_sandbox_of_another_generation_has_its_database_and_ends_with_it(envir
         wait_for(lambda: len(urls_in(log)) == 2 or process.poll() is not None, "printing the URLs")
         folder = Path(urls_in(log)["DATABASE_URL"].partition("host=")[2])
         assert folder.is_dir()
+        (settings,) = re.findall("^HSI_RUNTIME_ENV_PATH=(.+)$", log.read_text(), re.MULTILINE)
+        assert "BATCH_CHECK_INTERVAL_SECONDS=10.0" in Path(settings).read_text()
         process.send_signal(signal.SIGTERM)
         assert process.wait(LIMIT_S) == 0
     wait_for(lambda: not folder.exists(), "removing the folder")

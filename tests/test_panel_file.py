@@ -99,6 +99,17 @@ def test_a_missing_folder_is_refused_and_not_made(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("path", [None, 3, b"x.html"])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(BadInputError, match=r"path is .*\. Allowed: a str or a Path"):
+        secnb.save_panel(sample(), path)
+
+
+def test_a_path_may_begin_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert secnb.save_panel(sample(), "~/panel.svg") == tmp_path / "panel.svg"
+
+
 def test_something_else_than_a_panel_is_refused(tmp_path):
     with pytest.raises(BadInputError, match="needs a panel, not dict"):
         secnb.save_panel(sample().spec, tmp_path / "panel.html")

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from secnb import schema
 from secnb.analysis.arrivals import FastPath, read_arrivals
 from secnb.analysis.bursts import episode_ids
 from secnb.analysis.captions import count, days_sentence, units_sentence
@@ -105,6 +106,10 @@ def compare_thresholds(
     for name, each in frames.items():
         if not isinstance(each, pd.DataFrame) and (each is not None or name == "frame"):
             raise BadInputError(f"{name} is a {type(each).__name__}. Allowed: a DataFrame.")
+        if each is not None:
+            _check_once(each)
+    for column in filter(None, (cluster, probability)):
+        read_column(frame, column)
     is_event = "detected_at" not in frame.columns
     kind, other = ("events", events) if is_event else ("detections", detections)
     if other is not None:
@@ -138,6 +143,12 @@ def compare_thresholds(
         ),
         is_weighted=probability is not None,
     )
+
+
+def _check_once(frame: pd.DataFrame) -> None:
+    """Refuse a frame in which a column that is read where it is there stands twice."""
+    for name in {*schema.EVENT_FLIPS, "detection_id", "detected_at", "object_type"} & set(frame.columns):
+        read_column(frame, name)
 
 
 def _unit(frame: pd.DataFrame) -> str:

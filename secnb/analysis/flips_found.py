@@ -66,8 +66,9 @@ class ThresholdComparison:
         """The comparison in one sentence."""
         n = int(self.whole["n_current"].iloc[0])
         fire = "fires" if n == 1 else "fire"
+        proposed = self.proposed[:1].upper() + self.proposed[1:]
         return (
-            f"{self.proposed} instead of {self.current}: of {count(n, self.unit)} that {fire} now, "
+            f"{proposed} instead of {self.current}: of {count(n, self.unit)} that {fire} now, "
             f"{_none(len(self.disappear))} would disappear and {_none(len(self.appear))} appear."
         )
 

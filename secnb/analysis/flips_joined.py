@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from secnb import schema
 from secnb.analysis.arrivals import read_times
 from secnb.analysis.columns import read_column
-from secnb.analysis.flips_members import Members, lookup, taken
+from secnb.analysis.flips_members import Members, lookup, read_ids, taken, typed
 from secnb.analysis.flips_tables import Mask, Rows
 
 _RISK: Final = ("risk_score", "risk_level_now")
+_ALLOWED: Final = {schema.TIME: "times", "Int64": "whole numbers below 2**63", "float64": "numbers"}
 _COUNTS: Final = ("n_current", "n_proposed", "n_missing")
 
 
@@ -78,7 +79,7 @@ class Joined:
         members = self.members
         if members is None or "event_id" not in events or "file_path" not in members.detections.frame:
             return {}
-        ids = read_column(events, "event_id").to_numpy(dtype=np.int64, na_value=-1)
+        ids = read_ids(read_column(events, "event_id"))
         event = lookup(pd.Series(members.event_id), ids)
         return {"file_path": taken(read_column(members.detections.frame, "file_path"), members.top(event))}
 
@@ -104,9 +105,16 @@ class Joined:
     def events(self) -> pd.DataFrame:
         """Return events that lose all detections or get their first: ``schema.EVENT_FLIPS``."""
         found = self._of_units() if self.members is None else self._of_members(self.members)
-        kinds = dict(schema.EVENT_FLIPS)
         # What nobody knows is a column all the same.
-        found = found.reindex(columns=list(kinds)).astype(kinds)
+        found = found.reindex(columns=list(schema.EVENT_FLIPS))
+        for name, dtype in schema.EVENT_FLIPS.items():
+            column = found[name]
+            if dtype == schema.TIME and column.isna().all():
+                column = pd.Series(pd.NaT, index=found.index, name=name)
+            if pd.api.types.is_datetime64_dtype(column.dtype):
+                # As everywhere, a time without a zone is UTC.
+                column = column.dt.tz_localize("UTC")
+            found[name] = typed(column, dtype, allowed=_ALLOWED.get(dtype, dtype))
         return found.sort_values(["started_at", "event_id"], kind="stable", ignore_index=True)
 
     def _of_units(self) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from secnb.analysis.columns import TRUE, UNLABELLED, read_column
 from secnb.analysis.flips_tables import Mask, Rows
+from secnb.errors import BadInputError
 
 Ints = NDArray[np.int64]
 
@@ -47,7 +48,7 @@ class Members:
         """Return it for pairs of ids; of a detection that stands twice, the first row counts."""
         columns = [read_column(memberships, name) for name in ("event_id", "detection_id")]
         is_pair = (columns[0].notna() & columns[1].notna()).to_numpy()
-        events, ids = (column[is_pair].to_numpy(dtype=np.int64) for column in columns)
+        events, ids = (read_ids(column)[is_pair] for column in columns)
         event, names = pd.factorize(events)
         row = lookup(read_column(detections.frame, "detection_id"), ids)
         is_there = row >= 0
@@ -109,10 +110,27 @@ class Members:
         return np.where(started == _LATEST, _MISSING, started)
 
 
+def read_ids(column: pd.Series) -> Ints:
+    """Return ids as integers, -1 where missing; what is no whole number is an error."""
+    return typed(column, "Int64", allowed="whole numbers below 2**63").to_numpy(dtype=np.int64, na_value=-1)
+
+
+def typed(column: pd.Series, dtype: Any, *, allowed: str) -> pd.Series:
+    """Return a column with another dtype; what does not go into it is an error that shows some of it."""
+    try:
+        return column.astype(dtype)
+    except (TypeError, ValueError, OverflowError) as exc:
+        seen = ", ".join(dict.fromkeys(map(repr, column.dropna().head(9).tolist())))
+        raise BadInputError(
+            f"Column {column.name!r} holds other values: {seen}. Allowed: {allowed}, and missing.",
+            hint="convert it, or rename it if it is something else",
+        ) from exc
+
+
 def lookup(column: pd.Series, ids: Ints) -> Ints:
     """Return the first row of a column that holds each id, -1 where none does."""
     known = np.flatnonzero(column.notna())
-    index = pd.Index(column.to_numpy(dtype=np.int64, na_value=-1)[known])
+    index = pd.Index(read_ids(column)[known])
     if not index.is_unique:
         is_first = ~index.duplicated()
         known, index = known[is_first], index[is_first]

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from secnb.analysis.flips_found import ThresholdComparison
 
 _MOST_ROWS: Final = 10
+# Short ones, so that the table fits on a small screen.
+_NAMES: Final = {
+    "camera_id": "camera",
+    "object_type": "label",
+    "risk_score": "risk",
+    "risk_level_now": "level",
+}
 _SHOWN: Final = (
     *("event_id", "detection_id", "camera_id", "object_type", "started_at", "detected_at"),
     *("risk_score", "risk_level_now", "file_path"),
@@ -22,13 +29,11 @@ _SHOWN: Final = (
 
 def render_comparison(comparison: ThresholdComparison) -> str:
     """Return HTML without colours, so that it reads on dark and on light; every text is escaped."""
-    per = "per day" if comparison.summary.attrs.get("per") == "day" else "in all"
-    numbers = comparison.summary.rename(columns={"what": per})
     parts = [
         f"<p><b>{html.escape(comparison.headline)}</b></p>",
-        _table(numbers),
+        _table(_numbers(comparison)),
         _flips(comparison),
-        _cameras(comparison.by_camera),
+        _cameras(comparison),
         _lost(comparison),
         f'<p style="opacity:.75"><small>{"<br>".join(map(html.escape, comparison.caption))}</small></p>',
     ]
@@ -39,6 +44,36 @@ def _table(frame: pd.DataFrame) -> str:
     return str(
         frame.to_html(index=False, border=0, na_rep="\N{EN DASH}", float_format="{:,.4g}".format, escape=True)
     )
+
+
+def _numbers(comparison: ThresholdComparison) -> pd.DataFrame:
+    """Write each row with as many decimals as its largest number asks for."""
+    table = comparison.summary
+    per = "per day" if table.attrs.get("per") == "day" else "in all"
+    what, values = table["what"], table[["current", "proposed", "change"]]
+    decimals = (values.abs().max(axis=1) < 10).map({True: 2, False: 1})
+    if (values % 1 == 0).all(axis=None):
+        decimals[:] = 0
+    if not comparison.is_weighted and _n_unlabelled(comparison):
+        # Those that nobody has looked at are true or false, too.
+        what = what.replace(
+            {f"{kind} alarms": f"{kind} alarms, of those verified" for kind in ("true", "false")}
+        )
+    shown: dict[str, object] = {per: what}
+    for name, sign in (("current", ""), ("proposed", ""), ("change", "+")):
+        shown[name] = [
+            f"{value:{sign if value else ''},.{n}f}".replace(",", "\N{THIN SPACE}").replace(
+                "-", "\N{MINUS SIGN}"
+            )
+            for value, n in zip(values[name], decimals, strict=True)
+        ]
+    return pd.DataFrame(shown)
+
+
+def _n_unlabelled(comparison: ThresholdComparison) -> float:
+    """Return how many units that fire now nobody has verified, in the numbers of the summary."""
+    now = comparison.summary.set_index("what")["current"]
+    return round(float(now.iloc[0] - now.filter(like=" alarms").sum()), 6)
 
 
 def _flips(comparison: ThresholdComparison) -> str:
@@ -65,17 +100,27 @@ def _flips(comparison: ThresholdComparison) -> str:
     return f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in lines)}</ul>" if lines else ""
 
 
-def _cameras(table: pd.DataFrame) -> str:
-    """Show the cameras where most flips."""
+def _cameras(comparison: ThresholdComparison) -> str:
+    """Show the cameras where most flips, and what of it was verified, if anything was."""
+    table = comparison.by_camera
     flips = table["n_appear"] + table["n_disappear"]
     if len(table) < 2 or not flips.any():
         return ""
     top = table.loc[flips.sort_values(ascending=False, kind="stable").index].head(_MOST_ROWS)
-    columns = ["camera_id", "n_current", "n_proposed"]
-    columns += [name for name in ("n_appear", "n_disappear") if table[name].any()]
-    columns += [f"{name[2:]}_{kind}" for name in columns[3:] for kind in ("true", "false")]
-    more = f"<p>{len(top)} of {len(table)} cameras shown; all in .by_camera.</p>"
-    return _table(top[columns]) + (more if len(table) > len(top) else "")
+    kinds = {"true": "true", "false": "false"}
+    if not comparison.is_weighted and table[["appear_unlabelled", "disappear_unlabelled"]].any(axis=None):
+        kinds["unlabelled"] = "unverified"
+    columns = {"camera_id": "camera", "n_current": "current", "n_proposed": "proposed"}
+    for name in ("appear", "disappear"):
+        if table[f"n_{name}"].any():
+            columns[f"n_{name}"] = name
+            is_known = table[[f"{name}_true", f"{name}_false"]].any(axis=None)
+            columns |= {f"{name}_{kind}": word for kind, word in kinds.items() if is_known}
+    shown = top[list(columns)].set_axis(list(columns.values()), axis=1)
+    # Estimates from a few labels have no decimals.
+    text = shown.to_html(index=False, border=0, float_format="{:.0f}".format, escape=True)
+    more = f"{len(top)} of {len(table)} cameras shown; all in .by_camera, " if len(table) > len(top) else ""
+    return f"{text}<p>{more or 'The same '}per local hour in .by_hour.</p>"
 
 
 def _lost(comparison: ThresholdComparison) -> str:
@@ -95,6 +140,10 @@ def _lost(comparison: ThresholdComparison) -> str:
         shown[name] = shown[name].dt.tz_convert("UTC").dt.strftime("%Y-%m-%d\N{NO-BREAK SPACE}%H:%M:%S")
         shown = shown.rename(columns={name: f"{name} (UTC)"})
     if "file_path" in shown.columns:
-        shown["picture"] = shown.pop("file_path").str.rpartition("/")[2]
-    what = f"{thin(len(shown))} of {thin(len(true))} true ones that would disappear; all in .disappear."
+        paths = shown.pop("file_path")
+        shown["picture"] = [None if pd.isna(path) else str(path).rpartition("/")[2] for path in paths]
+    shown = shown.rename(columns=_NAMES)
+    what = (
+        f"{thin(len(shown))} of {thin(len(true))} verified true ones that would disappear; all in .disappear."
+    )
     return f"<p>{html.escape(what)}</p>{_table(shown)}"

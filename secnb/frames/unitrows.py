@@ -75,7 +75,8 @@ def _ids(frame: pd.DataFrame, name: str) -> Any:
     """Return ids as they are; a frame with missing ones may hold them as floats."""
     try:
         return frame[name].astype("Int64").array
-    except (TypeError, ValueError) as exc:
+    except (TypeError, ValueError, OverflowError) as exc:
+        seen = ", ".join(map(repr, frame[name].head(3).tolist()))
         raise BadInputError(
-            f"Column {name!r} has dtype {frame[name].dtype}. Allowed: whole numbers."
+            f"Column {name!r} holds other values than ids: {seen}. Allowed: whole numbers below 2**63."
         ) from exc

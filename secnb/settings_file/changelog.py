@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
 import orjson
+import pandas as pd
 
 from secnb.errors import BadInputError, SettingsFileError
 from secnb.settings_file.lines import Edit
@@ -100,10 +101,19 @@ def to_plain(evidence: object) -> Any:
     """Return evidence as plain data for JSON."""
     options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
     try:
-        return json.loads(orjson.dumps(evidence, option=options))
+        return json.loads(orjson.dumps(evidence, default=_plain, option=options))
     except TypeError as exc:
         raise BadInputError(
             f"evidence is a {type(evidence).__name__} that JSON cannot hold ({exc}). "
             "Allowed: a ThresholdChoice, text, or numbers and text in dicts and lists.",
             hint="a row of a frame: frame.iloc[0].to_dict()",
         ) from exc
+
+
+def _plain(value: object) -> Any:
+    """Return a missing value as None, and a time as ISO text, as both stand in the rows of frames."""
+    if value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, datetime | timedelta):
+        return value.isoformat() if isinstance(value, datetime) else str(value)
+    raise TypeError(type(value).__name__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from secnb.settings_file.lines import Edit
 
@@ -27,6 +28,8 @@ class SettingChange:
         What stands in that line; None without one.
     is_saved : bool
         Whether the file was changed.
+    action : {"save", "undo"}
+        What made it.
     backup, log : Path or None
         The file as it was before, and the log; None where nothing was written.
     thresholds : Path or None
@@ -41,6 +44,7 @@ class SettingChange:
     before: str | None
     after: str | None
     is_saved: bool
+    action: Literal["save", "undo"] = "save"
     backup: Path | None = None
     log: Path | None = None
     thresholds: Path | None = None
@@ -56,7 +60,10 @@ class SettingChange:
 
     def __repr__(self) -> str:
         was, now = (_plain("not set" if each is None else each) for each in (self.before, self.after))
-        return f"<SettingChange: {self._headline}; was: {was}; is: {now}>"
+        if self.before == self.after:
+            return f"<SettingChange: {self._headline}; is: {now}>"
+        before, after = ("was", "is") if self.is_saved else ("is", "would be")
+        return f"<SettingChange: {self._headline}; {before}: {was}; {after}: {now}>"
 
     def _repr_html_(self) -> str:
         """Show the difference, then what was written and what is still to be done; all escaped."""
@@ -72,7 +79,8 @@ class SettingChange:
 
     @property
     def _headline(self) -> str:
-        done = "saved" if self.is_saved else "not saved"
+        done = "taken back" if self.action == "undo" else "saved"
+        done = done if self.is_saved else f"not {done}"
         where = f", line {self.line}" if self.line is not None else ""
         return _plain(f"{self.setting} {done}: {self.file}{where}")
 

@@ -20,6 +20,7 @@ _BOM: Final = "\ufeff"
 _NEWLINE: Final = re.compile(r"\r\n|\n|\r")
 # As the parser of python-dotenv reads them; it tells keys and values, but not where a value stands.
 _KEY: Final = re.compile(r"\s*(?:export[^\S\r\n]+)?(?:'[^']+'|[^=\#\s]+)")
+_NAME: Final = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
 _EQUALS: Final = re.compile(r"[^\S\r\n]*=[^\S\r\n]*")
 _QUOTED: Final = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
 _COMMENT: Final = re.compile(r"\s+#.*")
@@ -95,6 +96,17 @@ class EnvText:
     def is_utf8(self) -> bool:
         """Whether a service can read it."""
         return not any("\ud800" <= each <= "\udfff" for each in self.text)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether there are lines, but none of them is NAME=value or a comment."""
+        has_lines = any(line and not line.startswith("#") for line in map(str.strip, self._lines))
+        names = (each.key for each in self._read[0] if each.value is not None)
+        return has_lines and not any(_NAME.fullmatch(name) for name in names)
+
+    @property
+    def _lines(self) -> list[str]:
+        return _NEWLINE.split(self.text.removeprefix(_BOM))
 
     @cached_property
     def _read(self) -> tuple[list[Assignment], int]:

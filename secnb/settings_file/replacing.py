@@ -22,18 +22,27 @@ from secnb.errors import SettingsFileError
 _LOCK_S: Final = 10.0
 _LOCK_STEP_S: Final = 0.05
 _MOST_BYTES: Final = 16 * 2**20
+# They have another form than NAME=value; a line of ours would break them, or have no effect.
+_OTHER_FORMS: Final = (".cfg", ".ini", ".json", ".toml", ".xml", ".yaml", ".yml")
 # Of a mount point, and of one whose folder may not be changed although it may.
 _NOT_RENAMED: Final = (errno.EBUSY, errno.EXDEV, errno.EPERM, errno.EACCES)
 
 
 def find_file(path: str | os.PathLike[str]) -> Path:
     """Return the file that a path leads to, links followed; one that is no ordinary file is an error."""
+    if not isinstance(path, str | os.PathLike) or "\0" in os.fspath(path):
+        raise SettingsFileError(f"path is {path!r}. Allowed: a str or a Path.")
     named = Path(path).expanduser().absolute()
     file = Path(os.path.realpath(named))
     if not file.is_file():
         what = "a folder" if file.is_dir() else "no ordinary file" if file.exists() else "missing"
         hint = f"name the file in it: {named / '.env'}" if file.is_dir() else "name the deployment's .env."
         raise SettingsFileError(f"{named} is {what}. Allowed: a settings file that is there.", hint=hint)
+    if file.suffix.lower() in _OTHER_FORMS:
+        raise SettingsFileError(
+            f"{named} is a {file.suffix} file. Allowed: a file with lines NAME=value.",
+            hint="name the deployment's .env.",
+        )
     return file
 
 

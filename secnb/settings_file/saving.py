@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from secnb.analysis.choices import ThresholdChoice
-from secnb.errors import OverriddenWarning, SettingsError, SettingsFileError
+from secnb.errors import BadInputError, OverriddenWarning, SettingsError, SettingsFileError
 from secnb.schema import TUNABLE
 from secnb.settings_file.changelog import Changelog, to_plain
 from secnb.settings_file.changes import SettingChange, line_of
@@ -81,9 +81,9 @@ def save_setting(
     SettingsError
         The value is of another form, out of its range, or does not go with the other settings.
     SettingsFileError
-        The file is not there, or cannot be read, locked or written.
+        The file is not there, is no settings file, or cannot be read, locked or written.
     BadInputError
-        JSON cannot hold the evidence.
+        JSON cannot hold the evidence, or ``dry_run`` is neither True nor False.
 
     Warns
     -----
@@ -100,6 +100,8 @@ def save_setting(
     -DETECTION_CONFIDENCE_THRESHOLD=0.5  # …
     +DETECTION_CONFIDENCE_THRESHOLD=0.62  # …
     """
+    if not isinstance(dry_run, bool):
+        raise BadInputError(f"dry_run is {dry_run!r}. Allowed: True and False.")
     setting = find_setting(name)
     text = to_text(setting, value)
     file, sources = find_file(path), SettingSources(Path(path).expanduser().absolute())
@@ -135,9 +137,14 @@ class _Plan:
 def _planned(file: Path, setting: str, text: str, notes: tuple[str, ...]) -> _Plan:
     content = read_content(file)
     current = EnvText.of(content)
+    found = current.find(setting)
+    if found is None and current.is_foreign:
+        raise SettingsFileError(
+            f"{file} has no line NAME=value, but others: it is no settings file. Nothing was changed.",
+            hint="name the deployment's .env; an empty file is one, too.",
+        )
     if not current.is_utf8:
         notes = (*notes, f"{file.name} is not UTF-8 text: a service that reads it does not start.")
-    found = current.find(setting)
     was = None if found is None else found.value
     new, edit = current.set(setting, text)
     is_same = found is not None and _is_same(setting, was, text)
@@ -229,7 +236,7 @@ def _notes(setting: str, sources: SettingSources) -> tuple[str, ...]:
     stronger = sources.above_file(setting)
     if stronger is None:
         return (RESTART,)
-    where = "the environment of this kernel" if stronger == "environment" else stronger
+    where = "The environment of this kernel" if stronger == "environment" else stronger
     sentence = f"{where} holds {setting.upper()} and is stronger: the file alone changes nothing."
     warnings.warn(sentence, OverriddenWarning, stacklevel=3)
     return (sentence, RESTART)

@@ -62,7 +62,14 @@ def undo_setting(path: str | os.PathLike[str]) -> SettingChange:
         entry = log.last_saved()
         setting, edit = str(entry["setting"]), edit_of(entry)
         change = SettingChange(
-            setting=setting, file=file, line=None, before=None, after=None, is_saved=False, notes=(RESTART,)
+            setting=setting,
+            file=file,
+            line=None,
+            before=None,
+            after=None,
+            is_saved=False,
+            action="undo",
+            notes=(RESTART,),
         )
         if edit is not None:
             change = _undone(change, edit)

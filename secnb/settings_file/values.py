@@ -7,6 +7,8 @@ import numbers
 from typing import Final
 from zoneinfo import available_timezones
 
+import numpy as np
+
 from secnb.analysis.choices import ThresholdChoice
 from secnb.errors import SettingsError, UnknownNameError
 from secnb.schema import OVERFLOW_POLICIES, RISK_CUTS, TUNABLE, Setting
@@ -66,7 +68,7 @@ def _form(setting: Setting, value: object) -> str | None:
     if isinstance(value, str):
         return value.strip()
     if setting.kind == "bool":
-        return str(value).lower() if isinstance(value, bool) else None
+        return str(value).lower() if isinstance(value, bool | np.bool_) else None
     if setting.kind == "list":
         is_list = isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
         return json.dumps(value, ensure_ascii=False) if is_list else None

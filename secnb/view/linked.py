@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from numbers import Real
 from typing import Any, Final
 
 import altair as alt
@@ -30,6 +31,15 @@ def _script() -> str:
     return script
 
 
+class _Number(traitlets.Float):  # type: ignore[type-arg]
+    """A float that may be set to any real number, such as one out of a frame."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise BadInputError(f"{self.name} is {value!r}. Allowed: a number.")
+        return super().validate(obj, float(value))
+
+
 class LinkedPanel(alt.JupyterChart):
     """A panel that is linked with Python; made by ``panel(sweep, link=True)``.
 
@@ -48,7 +58,7 @@ class LinkedPanel(alt.JupyterChart):
         ``observe(function, "threshold")`` tells of every change, from either side.
     """
 
-    threshold = traitlets.Float()
+    threshold = _Number()
 
     def __init__(self, panel: Panel) -> None:
         self.panel = panel

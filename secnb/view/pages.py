@@ -31,6 +31,7 @@ h1 {{ font-size: 1.05rem; margin: 0 0 1rem; overflow-wrap: anywhere; }}
 #panel .chart-wrapper {{ display: flex; flex-direction: column; }}
 #panel .vega-bindings {{ order: -1; margin-bottom: 1rem; }}
 #panel .vega-bindings {{ display: flex; flex-wrap: wrap; gap: .5rem 1.25rem; }}
+#panel select {{ max-width: 100%; }}
 #panel .vega-bind:first-child {{ flex-basis: 100%; }}
 </style>
 </head>

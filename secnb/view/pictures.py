@@ -51,7 +51,11 @@ class Picture:
         shown = [f'<rect width="{width}" height="{height}" fill="{TEXT}" fill-opacity="0.12"/>']
         if self.content:
             data = base64.b64encode(self.content).decode()
-            shown = [f'<image width="{width}" height="{height}" href="data:{self.mime};base64,{data}"/>']
+            # The box is in the pixels of the file, which a browser would turn as its EXIF data says.
+            shown = [
+                f'<image width="{width}" height="{height}" style="image-orientation:none" '
+                f'href="data:{self.mime};base64,{data}"/>'
+            ]
         shown += self._drawn_box(unit)
         caption = "<br>".join(_escaped(line) for line in (self.title, self.path, self.note) if line)
         return (

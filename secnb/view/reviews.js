@@ -22,7 +22,8 @@ function drawn(tag, attributes) {
 // The picture is in the page, hidden, before its turn comes.
 function figureOf(picture, url) {
   const [width, height] = picture.extent;
-  const unit = width / 640;
+  // A picture is fitted into 16 by 9, a tall one by its height; what is written on it keeps its size.
+  const unit = Math.max(width / 640, height / 360);
   const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": picture.label || "No picture" });
   svg.append(drawn("rect", { width, height, class: "secnb-review-empty" }));
   const note = made("figcaption", {}, [picture.note || picture.path]);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -303,7 +304,7 @@ def test_thresholds_per_group():
     by_camera = comparison.by_camera.set_index("camera_id")["n_disappear"]
     assert by_camera.to_dict() == {"gate": 0, "porch": 6}
     assert comparison.disappear["proposed"].unique().tolist() == [0.8]
-    assert "one per camera_id" in comparison.headline
+    assert "One per camera_id instead of" in comparison.headline
 
 
 def test_a_choice_per_group():
@@ -327,6 +328,23 @@ def test_a_choice_for_all_is_its_threshold():
     assert one.headline == other.headline
 
 
+def risky(scores: list[object]) -> pd.DataFrame:
+    """Return events that disappear, with these risk scores."""
+    return pd.DataFrame({"event_id": range(len(scores)), "score": 0.5, "truth": True, "risk_score": scores})
+
+
+@pytest.mark.parametrize("started_at", ["naive", "missing"])
+@pytest.mark.parametrize("path", [None, 3, b"x.jpg"])
+def test_what_is_only_shown_may_be_anything(started_at, path):
+    """A time without a zone is UTC; a path that is none is shown as it is."""
+    at = pd.Timestamp("2026-03-01 12:00") if started_at == "naive" else pd.NaT
+    frame = risky([1, 2]).assign(started_at=at, file_path=pd.Series([path] * 2, dtype=object))
+    comparison = compare_thresholds(frame, current=0.5, proposed=0.6)
+    expected = pd.Timestamp("2026-03-01 12:00", tz="UTC") if started_at == "naive" else pd.NaT
+    assert comparison.events["started_at"].tolist() == [expected] * 2
+    assert "2 of 2 verified true ones" in comparison._repr_html_()
+
+
 @pytest.mark.parametrize(
     ("given", "error", "why"),
     [
@@ -343,8 +361,21 @@ def test_a_choice_for_all_is_its_threshold():
         ({"score": "scores"}, UnknownColumnError, "'scores'"),
         ({"window_s": 0}, BadInputError, "window_s is 0"),
         ({"memberships": pd.DataFrame({"event_id": [1]})}, UnknownColumnError, "'detection_id'"),
+        (
+            {"memberships": pd.DataFrame({"event_id": ["x"], "detection_id": [1]})},
+            BadInputError,
+            "values: 'x'",
+        ),
+        (
+            {"frame": risky(["high", 3])},
+            BadInputError,
+            "'risk_score' holds other values: 'high', 3. Allowed: whole",
+        ),
+        ({"frame": pd.concat([detections(4)] * 2, axis=1)}, BadInputError, "2 columns called"),
+        ({"probability": "chance"}, UnknownColumnError, "'chance'"),
+        ({"cluster": "visit"}, UnknownColumnError, "'visit'"),
     ],
-    ids=range(13),
+    ids=range(18),
 )
 def test_what_cannot_be_compared_is_refused(given, error, why):
     """It says what is allowed."""
@@ -372,7 +403,37 @@ def test_everything_shown_is_escaped():
     assert "<script" not in shown
     assert "<img" not in shown
     assert "true ones that would disappear" in shown
+    assert "First order: scores, verdicts and risk scores are taken as recorded." in shown
     assert repr(comparison).startswith("<ThresholdComparison of confidence: 0.95 instead of 0.5: of 9 detect")
+
+
+def test_the_numbers_shown_are_signed_and_say_what_was_verified():
+    """Nobody reads 4 verified false alarms for all that there are, nor none where nobody has looked."""
+    frame = detections().assign(confidence=np.linspace(0.5, 0.9, 60))
+    shown = read_tables(compare_thresholds(frame, current=0.5, proposed=0.6))
+    assert shown[0].set_index("per day").loc["true alarms, of those verified"].tolist() == [
+        "8.00",
+        "6.00",
+        "\u22122.00",
+    ]
+    assert shown[1].columns.tolist() == [
+        *("camera", "current", "proposed", "disappear", "true", "false", "unverified")
+    ]
+    assert shown[1].iloc[0].tolist() == ["gate", "30", "22", "8", "3", "2", "3"]
+    unseen = read_tables(compare_thresholds(frame.drop(columns="truth"), current=0.5, proposed=0.6))
+    assert unseen[0]["per day"].tolist() == ["detections", "batches", "reasoner calls"]
+    assert unseen[1].columns.tolist() == ["camera", "current", "proposed", "disappear"]
+
+
+def read_tables(comparison) -> list[pd.DataFrame]:
+    """Return the tables of a comparison as texts."""
+    found = re.findall(r"<table.*?</table>", comparison._repr_html_(), re.DOTALL)
+    tables = []
+    for each in found:
+        rows = [re.findall(r"<t[hd]>(.*?)</t[hd]>", row) for row in each.split("</tr>")]
+        head, *body = filter(None, rows)
+        tables.append(pd.DataFrame(body, columns=head, dtype="str"))
+    return tables
 
 
 def test_real_detections_without_truth(mot_detections):

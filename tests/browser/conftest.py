@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,11 +16,13 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import nbformat
 import pytest
 from playwright.async_api import Page, async_playwright
 
 ROOT = Path(__file__).parents[2]
 LIMIT_MS = 60_000
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [
     "--no-sandbox",
@@ -50,19 +53,37 @@ class Lab:
         self.api = f"{self._root}api?token=test"
 
     def page_of(self, notebook: str) -> str:
-        """Return the address of a notebook by its file's name."""
-        return f"{self._root}lab/tree/{notebook}?token=test"
+        """Return the address of a notebook by its file's name, in a workspace where no other is open."""
+        name = Path(notebook).stem
+        return f"{self._root}lab/workspaces/{name}/tree/{notebook}?token=test"
+
+    def write(self, notebook: str, cells: list[str], outputs: list[object] | None = None) -> str:
+        """Write a notebook, with outputs as if it had run elsewhere, and return its address."""
+        made = [nbformat.v4.new_code_cell(code) for code in cells]
+        for cell, output in zip(made, outputs or [], strict=False):
+            data = format_display(output)
+            cell.outputs = [nbformat.v4.new_output("execute_result", data=data, execution_count=1)]
+        nbformat.write(nbformat.v4.new_notebook(cells=made, metadata=KERNEL), self.folder / notebook)
+        return self.page_of(notebook)
 
 
-@pytest.fixture
-def start_lab(tmp_path: Path) -> Callable[..., AbstractContextManager[Lab]]:
+def format_display(output: object) -> dict[str, object]:
+    """Return what a kernel would store of a value, by MIME type."""
+    if hasattr(output, "_repr_mimebundle_"):
+        return output._repr_mimebundle_()
+    return {"text/plain": repr(output), "text/html": output._repr_html_()}
+
+
+@pytest.fixture(scope="session")
+def start_lab(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., AbstractContextManager[Lab]]:
     """Return a function that starts `secnb lab` with an empty home, with more environment variables."""
 
     @contextmanager
     def start(**environment: str) -> Iterator[Lab]:
-        folder = tmp_path / "notebooks"
-        shutil.copytree(ROOT / "notebooks", folder, dirs_exist_ok=True)
-        home = tmp_path / "home"
+        root = tmp_path_factory.mktemp("lab")
+        folder = root / "notebooks"
+        shutil.copytree(ROOT / "notebooks", folder)
+        home = root / "home"
         home.mkdir()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -78,7 +99,7 @@ def start_lab(tmp_path: Path) -> Callable[..., AbstractContextManager[Lab]]:
         )
         process = subprocess.Popen(
             [sys.executable, *command],
-            cwd=tmp_path,
+            cwd=root,
             env={**kept, "HOME": str(home), **environment},
             start_new_session=True,
             stdout=subprocess.DEVNULL,
@@ -104,6 +125,17 @@ def start_lab(tmp_path: Path) -> Callable[..., AbstractContextManager[Lab]]:
 def lab(start_lab: Callable[..., AbstractContextManager[Lab]]) -> Iterator[Lab]:
     """Return JupyterLab over a sandbox."""
     with start_lab() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def bare_lab(start_lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Return JupyterLab over a deployment without anything, which opens at once, for all tests of a file."""
+    path = tmp_path_factory.mktemp("bare") / "security.db"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE cameras (id TEXT PRIMARY KEY)")
+    database.close()
+    with start_lab(DATABASE_URL=f"sqlite:///{path}", REDIS_URL="redis://127.0.0.1:1") as started:
         yield started
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from decimal import ROUND_HALF_UP, Decimal
 
-import nbformat
 import pandas as pd
 import pytest
 from playwright.async_api import Locator, Page, expect
@@ -14,7 +12,6 @@ from playwright.async_api import Locator, Page, expect
 import secnb
 
 THRESHOLDS = ("0.29", "0.57", "0.58", "1")
-KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
 HOSTILE = '</script><img src=x onerror="window.hit=1">'
 FRAME = """
 import numpy as np, pandas as pd, secnb
@@ -37,26 +34,6 @@ def frame():
     found: dict[str, pd.DataFrame] = {}
     exec(FRAME, found)  # noqa: S102
     return found["frame"]
-
-
-@pytest.fixture
-def environment(tmp_path):
-    """Return the environment of a deployment without anything, which opens at once."""
-    path = tmp_path / "security.db"
-    with sqlite3.connect(path) as database:
-        database.execute("CREATE TABLE cameras (id TEXT PRIMARY KEY)")
-    database.close()
-    return {"DATABASE_URL": f"sqlite:///{path}", "REDIS_URL": "redis://127.0.0.1:1"}
-
-
-def write(lab, name: str, cells: list[str], outputs: list[object] | None = None) -> str:
-    """Write a notebook, with outputs as if it had run elsewhere, and return its address."""
-    made = [nbformat.v4.new_code_cell(code) for code in cells]
-    for cell, output in zip(made, outputs or [], strict=False):
-        data = output._repr_mimebundle_()
-        cell.outputs = [nbformat.v4.new_output("execute_result", data=data, execution_count=1)]
-    nbformat.write(nbformat.v4.new_notebook(cells=made, metadata=KERNEL), lab.folder / name)
-    return lab.page_of(name)
 
 
 async def shown(panel: Locator) -> dict[str, str]:
@@ -102,28 +79,25 @@ async def check_numbers(page: Page, panel: Locator, sweep: secnb.ThresholdSweep)
             assert {name: found.get(name, "") for name in expected(row)} == expected(row)
 
 
-async def test_an_untrusted_notebook_shows_the_numbers_that_python_counts(
-    frame, environment, start_lab, open_page
-):
+async def test_an_untrusted_notebook_shows_the_numbers_that_python_counts(frame, bare_lab, open_page):
     """Nothing runs: no kernel, no script of the notebook's own, no trust."""
     sweep = secnb.sweep(frame, score="score", truth="truth", by=["camera", "hour"])
-    with start_lab(**environment) as lab:
-        address = write(lab, "untrusted.ipynb", ["panel"], [secnb.panel(sweep, current=0.5)])
-        async with open_page(address, "panel-untrusted") as page:
-            panel = page.locator(".jp-OutputArea-output:has(input[name=threshold])")
-            await panel.locator("svg.marks").wait_for()
-            await check_numbers(page, panel, sweep)
-            # Keys stay in the control that has them, though JupyterLab has shortcuts for the same keys.
-            slider, menu = panel.locator("input[name=threshold]"), panel.locator("select").first
-            await slider.fill("0.57")
-            await slider.press("ArrowRight")
-            assert await slider.input_value() == "0.58"
-            await page.keyboard.press("Tab")
-            assert await menu.evaluate("menu => menu === document.activeElement")
-            await menu.select_option("-1")
-            for key in ("Space", "ArrowDown", "Enter"):
-                await page.keyboard.press(key)
-            assert await menu.input_value() == "0"
+    address = bare_lab.write("untrusted.ipynb", ["panel"], [secnb.panel(sweep, current=0.5)])
+    async with open_page(address, "panel-untrusted") as page:
+        panel = page.locator(".jp-OutputArea-output:has(input[name=threshold])")
+        await panel.locator("svg.marks").wait_for()
+        await check_numbers(page, panel, sweep)
+        # Keys stay in the control that has them, though JupyterLab has shortcuts for the same keys.
+        slider, menu = panel.locator("input[name=threshold]"), panel.locator("select").first
+        await slider.fill("0.57")
+        await slider.press("ArrowRight")
+        assert await slider.input_value() == "0.58"
+        await page.keyboard.press("Tab")
+        assert await menu.evaluate("menu => menu === document.activeElement")
+        await menu.select_option("-1")
+        for key in ("Space", "ArrowDown", "Enter"):
+            await page.keyboard.press(key)
+        assert await menu.input_value() == "0"
 
 
 LINKED = [
@@ -135,29 +109,28 @@ LINKED = [
 
 
 async def test_a_linked_panel_moves_with_python_and_sends_its_threshold_on_release(
-    environment, start_lab, open_page, run_all
+    bare_lab, open_page, run_all
 ):
-    with start_lab(**environment) as lab:
-        async with open_page(write(lab, "linked.ipynb", LINKED), "panel-linked") as page:
-            await run_all(page)
-            panel = page.locator(".jp-OutputArea-output:has(input[name=threshold])")
-            slider, menu = panel.locator("input[name=threshold]"), panel.locator("select")
-            said = page.locator(".jp-OutputArea-output", has_text="now at")
-            await expect(slider).to_have_value("0.73")
-            await expect(said).to_contain_text("now at 0.73")
-            # An arrow key is pressed and released; moving with the mouse is not releasing.
-            await slider.focus()
-            await page.keyboard.press("ArrowLeft")
-            await slider.evaluate(MOVE, "0.6")
-            assert (await shown(panel))["threshold"] == "0.60"
-            await run_last(page)
-            await expect(said).to_contain_text("now at 0.72")
-            await slider.evaluate(RELEASE)
-            await run_last(page)
-            await expect(said).to_contain_text("now at 0.6")
-            await menu.focus()
-            await page.keyboard.press("ArrowDown")
-            await expect(menu).to_have_value("0")
+    async with open_page(bare_lab.write("linked.ipynb", LINKED), "panel-linked") as page:
+        await run_all(page)
+        panel = page.locator(".jp-OutputArea-output:has(input[name=threshold])")
+        slider, menu = panel.locator("input[name=threshold]"), panel.locator("select")
+        said = page.locator(".jp-OutputArea-output", has_text="now at")
+        await expect(slider).to_have_value("0.73")
+        await expect(said).to_contain_text("now at 0.73")
+        # An arrow key is pressed and released; moving with the mouse is not releasing.
+        await slider.focus()
+        await page.keyboard.press("ArrowLeft")
+        await slider.evaluate(MOVE, "0.6")
+        assert (await shown(panel))["threshold"] == "0.60"
+        await run_last(page)
+        await expect(said).to_contain_text("now at 0.72")
+        await slider.evaluate(RELEASE)
+        await run_last(page)
+        await expect(said).to_contain_text("now at 0.6")
+        await menu.focus()
+        await page.keyboard.press("ArrowDown")
+        await expect(menu).to_have_value("0")
 
 
 MOVE = "(slider, to) => { slider.value = to; slider.dispatchEvent(new Event('input', {bubbles: true})); }"

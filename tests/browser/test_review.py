@@ -7,7 +7,6 @@ import struct
 import zlib
 from pathlib import Path
 
-import nbformat
 import pytest
 from playwright.async_api import Page, expect
 
@@ -24,7 +23,7 @@ BEGIN = (
 SHOW = "started = secnb.review(drawn, store=store, site=site)\nstarted"
 
 
-def png(width: int = 640, height: int = 360) -> bytes:
+def png(width: int, height: int) -> bytes:
     """Return a synthetic picture: a sky above a street."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
@@ -60,7 +59,7 @@ def deployment(tmp_path: Path, redis_url: str) -> dict[str, str]:
         for n in range(1, 9):
             name = f"{n} <b>.png"
             if n % 2:
-                (root / name).write_bytes(png())
+                (root / name).write_bytes(png(360, 900))
             seen = (n, HOSTILE, name, at, HOSTILE, n / 10, 200, 120, 90, 200)
             database.execute(f"INSERT INTO detections VALUES ({', '.join('?' * 10)})", seen)
             event = (n, HOSTILE, at, at, 10 * n, HOSTILE, HOSTILE, f"[{n}]")
@@ -74,12 +73,7 @@ def deployment(tmp_path: Path, redis_url: str) -> dict[str, str]:
     }
 
 
-def write(path: Path, cells: list[str]) -> Path:
-    """Write a notebook."""
-    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
-    made = [nbformat.v4.new_code_cell(code) for code in cells]
-    nbformat.write(nbformat.v4.new_notebook(cells=made, metadata={"kernelspec": kernel}), path)
-    return path
+HEIGHT = "label => label.getBoundingClientRect().height"
 
 
 async def press(page: Page, key: str, progress: str) -> None:
@@ -94,8 +88,8 @@ async def press(page: Page, key: str, progress: str) -> None:
 async def test_keys_judge_hostile_data_and_nothing_of_it_is_saved(deployment, start_lab, open_page, run_all):
     """Each verdict is in the file when the page shows it, and a reloaded page goes on."""
     with start_lab(**deployment) as lab:
-        path = write(lab.folder / "review.ipynb", [BEGIN, SHOW])
-        async with open_page(lab.page_of(path.name), "review") as page:
+        address, path = lab.write("review.ipynb", [BEGIN, SHOW]), lab.folder / "review.ipynb"
+        async with open_page(address, "review") as page:
             await run_all(page)
             review = page.locator(REVIEW)
             await expect(review).to_be_focused(timeout=LIMIT_MS)
@@ -105,6 +99,8 @@ async def test_keys_judge_hostile_data_and_nothing_of_it_is_saved(deployment, st
             first = await review.locator("strong").inner_text()
             caption = review.locator("figure:visible figcaption")
             captions = [await caption.inner_text()]
+            label = review.locator("figure:visible text")
+            heights = [await label.evaluate(HEIGHT)]
             for key, progress in (
                 ("t", "1 of 6 judged: 1 true, 0 false, 0 unsure"),
                 ("f", "2 of 6 judged: 1 true, 1 false, 0 unsure"),
@@ -112,6 +108,9 @@ async def test_keys_judge_hostile_data_and_nothing_of_it_is_saved(deployment, st
             ):
                 await press(page, key, progress)
                 captions.append(await caption.inner_text())
+                heights.append(await label.evaluate(HEIGHT))
+            # Also on a tall picture, its label can be read.
+            assert min(heights) > 10
             is_missing = ["there is no such file here" in text for text in captions]
             assert set(is_missing) == {True, False}
             assert await review.locator("svg image").count() > 0

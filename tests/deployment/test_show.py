@@ -58,6 +58,8 @@ def test_the_image_is_off_unless_asked_for(site):
 def test_the_image_is_shown_with_its_box_and_label(site):
     page = site.show(1, embed=True)._repr_html_()
     assert "data:image/png;base64,iVBORw0KGgo" in page
+    # A box is in pixels as stored, whatever EXIF data say of the way up.
+    assert 'style="image-orientation:none"' in page
     assert '<rect x="10" y="20" width="30" height="40"' in page
     assert ">person 0.88</text>" in page
 

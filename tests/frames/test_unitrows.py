@@ -46,8 +46,12 @@ def test_a_value_that_its_column_cannot_hold_is_missing(name: str, value: str):
         ([1], "frame is list. Allowed: a DataFrame"),
         (pd.DataFrame({"event_id": [1, 2, 1]}), "has event 1 twice"),
         (pd.DataFrame({"event_id": [1, None]}), "1 rows have neither event_id nor detection_id"),
-        (pd.DataFrame({"event_id": [1.5]}), "'event_id' has dtype float64. Allowed: whole numbers"),
-        (pd.DataFrame({"event_id": ["x"]}), "'event_id' has dtype str. Allowed: whole numbers"),
+        (
+            pd.DataFrame({"event_id": [1.5]}),
+            "'event_id' holds other values than ids: 1.5. Allowed: whole numbers",
+        ),
+        (pd.DataFrame({"event_id": ["x"]}), "holds other values than ids: 'x'. Allowed: whole numbers"),
+        (pd.DataFrame({"event_id": [2**70]}), "holds other values than ids: 1180591620717411303424"),
         (pd.DataFrame([[1, 2]], columns=["event_id", "event_id"]), "2 columns called 'event_id'"),
     ],
 )

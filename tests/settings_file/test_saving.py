@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 
 import numpy as np
@@ -108,6 +109,15 @@ def test_other_evidence_is_kept_as_it_is(deployment, evidence):
     save_setting(NAME, 0.62, deployment, evidence=evidence)
     plain = {"n": 3, "p": None} if isinstance(evidence, dict) else evidence
     assert entries(deployment)[0]["evidence"] == plain
+
+
+def test_a_row_of_a_frame_is_evidence(deployment):
+    """Its times and its missing values are kept as well."""
+    at = pd.Timestamp("2026-03-01 12:00", tz="UTC")
+    row = pd.DataFrame({"at": [at], "n": pd.array([None], dtype="Int64"), "later": pd.NaT}).iloc[0]
+    save_setting(NAME, 0.62, deployment, evidence=row.to_dict())
+    kept = {"at": "2026-03-01T12:00:00+00:00", "n": None, "later": None}
+    assert entries(deployment)[0]["evidence"] == kept
 
 
 def test_evidence_that_json_cannot_hold_is_refused(deployment):
@@ -215,6 +225,21 @@ def test_a_dry_run_writes_nothing(deployment):
     assert (deployment.stat(), beside(deployment)) == (before, [])
     assert not planned.is_saved
     assert planned.diff == save_setting(NAME, 0.62, deployment).diff
+    with pytest.raises(BadInputError, match=r"dry_run is 'no'\. Allowed: True and False"):
+        save_setting(NAME, 0.7, deployment, dry_run="no")
+
+
+def test_it_says_in_words_what_was_done_and_what_was_not(deployment):
+    """A plan is none that was carried out, and taking back is not saving."""
+    planned = save_setting(NAME, 0.62, deployment, dry_run=True)
+    assert re.search(rf"not saved: .*; is: {KEY}=0.5 .*; would be: {KEY}=0.62 ", repr(planned))
+    saved = save_setting(NAME, 0.62, deployment)
+    assert re.search(rf" saved: .*; was: {KEY}=0.5 .*; is: {KEY}=0.62 ", repr(saved))
+    again = save_setting(NAME, 0.62, deployment)
+    assert re.search(rf"not saved: [^;]*; is: {KEY}=0.62 [^;]*>", repr(again))
+    undone = undo_setting(deployment)
+    assert re.search(rf" taken back: .*; was: {KEY}=0.62 .*; is: {KEY}=0.5 ", repr(undone))
+    assert "<b>detection_confidence_threshold taken back: " in undone._repr_html_()
 
 
 def test_the_same_value_is_not_written_again(deployment):
@@ -295,6 +320,42 @@ def test_what_is_no_file_is_refused(tmp_path, kind):
         save_setting(NAME, 0.62, path)
     with pytest.raises(SettingsFileError, match=kind):
         undo_setting(path)
+
+
+@pytest.mark.parametrize("path", [None, 3, "a\0b"])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(SettingsFileError, match=r"path is .*\. Allowed: a str or a Path"):
+        save_setting(NAME, 0.62, path)
+    with pytest.raises(SettingsFileError, match=r"path is .*\. Allowed: a str or a Path"):
+        undo_setting(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("compose.yaml", b"services:\n  api:\n    environment:\n      A=1\n", "is a .yaml file"),
+        ("settings.toml", b"a = 1\n", "is a .toml file"),
+        ("notes", b"services:\n  - A: 1\n", "it is no settings file"),
+        ("wide.env", f"{KEY}=0.5\n".encode("utf-16"), "it is no settings file"),
+        ("security.db", bytes(range(256)), "it is no settings file"),
+    ],
+    ids=["yaml", "toml", "text", "utf-16", "binary"],
+)
+def test_a_file_of_another_form_is_left_as_it_is(tmp_path, name, content, why):
+    """A line more would break it, or have no effect."""
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(SettingsFileError, match=rf"{why}[\s\S]*Hint: name the deployment's .env"):
+        save_setting(NAME, 0.62, path)
+    assert (path.read_bytes(), beside(path)) == (content, [])
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"# nothing yet\n", b"\xef\xbb\xbf# x", b"export A=1\nJUNK\n", KEY.encode()]
+)
+def test_a_file_that_is_empty_or_not_tidy_is_a_settings_file(env_file, content):
+    env_file.write_bytes(content)
+    assert save_setting(NAME, 0.62, env_file).is_saved
 
 
 def test_everything_shown_is_escaped(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -51,6 +52,18 @@ def test_a_threshold_outside_of_the_slider_is_refused(linked, threshold):
     with pytest.raises(BadInputError, match=r"Allowed: 0 to 1\."):
         linked.threshold = threshold
     assert linked.threshold == 0.4
+
+
+@pytest.mark.parametrize("number", [np.float32(0.25), np.int64(1), 1])
+def test_a_threshold_may_be_any_number(linked, number):
+    linked.threshold = number
+    assert (type(linked.threshold), linked.threshold) == (float, float(number))
+
+
+@pytest.mark.parametrize("other", ["0.5", None, True])
+def test_a_threshold_that_is_no_number_is_refused(linked, other):
+    with pytest.raises(BadInputError, match=f"threshold is {other!r}. Allowed: a number"):
+        linked.threshold = other
 
 
 def test_its_script_loads_nothing(linked):

@@ -412,6 +412,15 @@ def test_scores_are_counted_by_verdict():
     assert [counts[name][100] for name in ("n", "tp", "fp")] == ["1", "1", "0"]
 
 
+def test_the_last_bar_of_the_histogram_holds_the_end_of_the_axis():
+    """It is drawn within the axis, and scores at the end alone are those that still fire there."""
+    frame = pd.DataFrame({"score": [0.5, 0.995, 1.0, 1.0, np.inf], "truth": [True, True, True, False, None]})
+    svg = drawn(panel(swept(frame)), threshold=1.0)
+    bars = re.findall(r'd="M([\d.]+),[\d.]+h([\d.]+)v[\d.]+h-[\d.]+Z" fill="#\w+" opacity="(0.35|0.9)"', svg)
+    ends = [(round(float(x) + float(width), 6), opacity) for x, width, opacity in bars]
+    assert ends == [(209.1, "0.35"), (410, "0.35"), *[(410, "0.9")] * 3]
+
+
 def test_192_groups_by_three_columns_take_at_most_a_megabyte_and_a_half():
     n = 192 * 300
     frame = labelled(n=n, label=np.arange(n) % 2, key=np.arange(n) // 2 % 4, hour=np.arange(n) // 8 % 24)
