@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv, ndtri, stdtrit
@@ -148,7 +150,7 @@ def korn_graubard(
 
 def _tail(confidence: float) -> float:
     """Return the probability beyond each end."""
-    if not 0 < confidence < 1:
+    if not (isinstance(confidence, Real) and 0 < confidence < 1):
         raise BadInputError(f"confidence is {confidence!r}. Allowed: between 0 and 1, such as 0.95.")
     return (1 - confidence) / 2
 

@@ -121,5 +121,6 @@ def check_limits(limit: int | None, timeout_s: float | None = None) -> None:
     is_whole = isinstance(limit, Integral) and not isinstance(limit, bool)
     if limit is not None and not (is_whole and 0 <= limit < 2**31):
         raise BadInputError(f"limit is {limit!r}. Allowed: a whole number from 0, or None for all rows.")
-    if timeout_s is not None and not (isinstance(timeout_s, int | float) and timeout_s > 0):
+    is_number = isinstance(timeout_s, int | float) and not isinstance(timeout_s, bool)
+    if timeout_s is not None and not (is_number and timeout_s > 0):
         raise BadInputError(f"timeout_s is {timeout_s!r}. Allowed: seconds above 0, or None for no limit.")

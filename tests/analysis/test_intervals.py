@@ -46,7 +46,7 @@ def test_arrays_of_any_shape_broadcast():
     assert (low < high).all()
 
 
-@pytest.mark.parametrize("confidence", [0, 1, 95, -0.5, float("nan")])
+@pytest.mark.parametrize("confidence", [0, 1, 95, -0.5, float("nan"), "x", None])
 @pytest.mark.parametrize("interval", [wilson, clopper_pearson])
 def test_a_confidence_lies_between_0_and_1(interval, confidence):
     with pytest.raises(BadInputError, match=r"Allowed: between 0 and 1, such as 0\.95"):

@@ -231,6 +231,12 @@ async def test_a_time_limit_may_be_as_long_as_it_likes(reader, timeout_s):
     assert (await reader.fetch("SELECT 1 AS one", timeout_s=timeout_s)).rows[0][0] == 1
 
 
+@pytest.mark.parametrize("timeout_s", [0, -1.0, float("nan"), True, "30"])
+async def test_a_time_limit_is_a_number_of_seconds(reader, timeout_s):
+    with pytest.raises(BadInputError, match=r"timeout_s is .*Allowed: seconds above 0, or None"):
+        await reader.fetch("SELECT 1 AS one", timeout_s=timeout_s)
+
+
 async def test_a_parameter_without_a_value_is_told(reader):
     """Only given names are parameters, so the database meets the colon."""
     with pytest.raises(QueryError, match=r"Hint: what stands as :name in the query needs a value"):
