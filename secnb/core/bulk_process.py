@@ -14,15 +14,17 @@ import sys
 import tempfile
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 _CHILD = "secnb.core.bulk_child"
 _START_S = 30.0
 _END_S = 1.5
 _POLL_S = 0.01
 _READ_BYTES = 65_536
+# They can hold passwords, and the child is told where to read.
+_SETTINGS = frozenset({"DATABASE_URL", "REDIS_URL"})
 
 Begin = Callable[[Any], Callable[[Any], None]]
 """Is told the schema of a result, a `pyarrow.Schema`, and returns what takes its batches."""
@@ -65,7 +67,7 @@ class ReaderProcess:
             command = [sys.executable, "-P", "-m", _CHILD, str(its.fileno()), str(os.getpid())]
             self._process = subprocess.Popen(
                 command,
-                env={**os.environ, "PYTHONPATH": _python_path()},
+                env=_environment(),
                 pass_fds=[its.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -113,18 +115,18 @@ class ReaderProcess:
         BulkError
             If the result cannot be had in this way.
         """
-        self.is_busy = True
-        try:
-            with _nameless_file() as file:
-                await self._ask(request, file)
-                return await self._take(file, begin)
-        except _FailedError:
-            raise
-        except BaseException:
-            await self.end()
-            raise
-        finally:
-            self.is_busy = False
+        with _nameless_file() as file:
+            self.is_busy = True
+            try:
+                await self._ask(request, file.fileno())
+                return await self._take(file.fileno(), begin)
+            except _FailedError:
+                raise
+            except BaseException:
+                await self.end()
+                raise
+            finally:
+                self.is_busy = False
 
     async def end(self) -> None:
         """Cancel what it reads, and end it; again, it does nothing."""
@@ -188,24 +190,23 @@ class ReaderProcess:
         raise BulkError(f"the reader process ended with {how}")
 
 
-def _python_path() -> str:
-    """Return where the child finds this package, wherever this process found it."""
+def _environment() -> dict[str, str]:
+    """Return what the child needs of this process's environment; not what its settings hold."""
+    # Where it finds this package, wherever this process found it.
     folders = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
-    return os.pathsep.join(filter(None, folders))
+    kept = {name: text for name, text in os.environ.items() if name not in _SETTINGS}
+    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, folders))}
 
 
-@contextlib.contextmanager
-def _nameless_file() -> Iterator[int]:
-    """Yield the descriptor of a file that is gone when nobody has it open any more."""
-    if hasattr(os, "memfd_create"):
-        file = os.memfd_create("secnb-bulk")
-        try:
-            yield file
-        finally:
-            os.close(file)
-    else:
-        with tempfile.TemporaryFile() as unlinked:
-            yield unlinked.fileno()
+def _nameless_file() -> IO[bytes]:
+    """Return a file that is gone when nobody has it open any more."""
+    try:
+        # Not every system has memory that is a file, and not every container allows it.
+        with contextlib.suppress(AttributeError, OSError):
+            return os.fdopen(os.memfd_create("secnb-bulk"), "r+b", buffering=0)
+        return tempfile.TemporaryFile(buffering=0)
+    except OSError as exc:
+        raise BulkError(f"there is no place for a temporary file: {exc.strerror}") from exc
 
 
 def _close(channel: socket.socket) -> None:

@@ -33,6 +33,8 @@ def stopped():
     busy = site._database._bulk._process.is_busy
     return not os.path.exists(f"/proc/{{pid}}"), busy
 """
+# The process starts as a task of the notebook's loop, which goes on when the cell awaits.
+NESTED_WARM = WARM.replace("time.sleep", "await asyncio.sleep")
 
 
 @pytest.mark.parametrize("code", CELLS.values(), ids=CELLS)
@@ -46,6 +48,19 @@ async def test_stop_ends_the_reader_process_and_the_next_call_works(kernel, code
     assert (after.error, after.result) == (None, "(True, True, False)")
     again = await kernel.run(WARM + "\nlen(frame)")
     assert (again.error, again.result) == (None, "19999")
+
+
+async def test_stop_on_the_loop_of_the_notebook(start_kernel, sample, tmp_path):
+    """A site that shares the notebook's loop has the reader process too, and both faces can be stopped."""
+    pytest.importorskip("nest_asyncio2", reason="the extra nested is missing")
+    urls = {"DATABASE_URL": sample.database_url, "REDIS_URL": sample.redis_url}
+    async with start_kernel(tmp_path, **urls) as kernel:
+        await kernel.run('import secnb, asyncio, time\nsite = secnb.connect(loop="notebook")')
+        for code in (CELLS["sync"], CELLS["await"]):
+            assert (await kernel.run(NESTED_WARM)).error is None
+            begun = await kernel.run(code, stop_when="begun")
+            assert (begun.error or "").startswith("KeyboardInterrupt")
+            assert (await kernel.run("stopped()")).result == "(True, False)"
 
 
 async def test_a_shutdown_of_the_kernel_ends_the_reader_process(start_kernel, sample, tmp_path):
