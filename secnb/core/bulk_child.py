@@ -217,16 +217,18 @@ def _check_types(schema: pa.Schema, kinds: list[Kind] | None) -> None:
 
 def _next_request(channel: socket.socket, kernel: int) -> tuple[dict[str, Any], int] | None:
     """Wait for a request and its file; None when the kernel is gone."""
-    while not select.select([channel], [], [], _POLL_S)[0]:
-        # A child that was forked past Python's hooks may hold the socket open.
-        if os.getppid() != kernel:
-            return None
+    line, files = b"", list[int]()
     # A request is one line, and the file comes with its first byte.
-    line, files, *_ = socket.recv_fds(channel, _RECEIVED_BYTES, 1)
-    while line and not line.endswith(b"\n"):
-        part = channel.recv(_RECEIVED_BYTES)
-        line = line + part if part else b""
-    return (json.loads(line), files[0]) if line else None
+    while not line.endswith(b"\n"):
+        while not select.select([channel], [], [], _POLL_S)[0]:
+            # A child that was forked past Python's hooks may hold the socket open.
+            if os.getppid() != kernel:
+                return None
+        part, more, *_ = socket.recv_fds(channel, _RECEIVED_BYTES, 1)
+        if not part:
+            return None
+        line, files = line + part, files + more
+    return json.loads(line), files[0]
 
 
 def main(arguments: Sequence[str]) -> None:

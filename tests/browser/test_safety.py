@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from pathlib import Path
@@ -130,9 +131,11 @@ def write(path: Path, cells: list[str]) -> Path:
 async def written(path: Path, page) -> nbformat.NotebookNode:
     """Return the notebook as soon as it was saved with its outputs."""
     for _ in range(100):
-        saved = nbformat.read(path, as_version=4)
-        if any(cell.outputs for cell in saved.cells):
-            return saved
+        # JupyterLab may be in the middle of writing it.
+        with contextlib.suppress(nbformat.reader.NotJSONError):
+            saved = nbformat.read(path, as_version=4)
+            if any(cell.outputs for cell in saved.cells):
+                return saved
         await page.wait_for_timeout(100)
     pytest.fail("the notebook was not saved within 10 s")
 

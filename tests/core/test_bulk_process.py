@@ -117,8 +117,11 @@ def test_it_loads_neither_pandas_nor_sqlalchemy():
 
 
 @pytest.mark.skipif(not IS_LINUX, reason="/proc is Linux's")
-async def test_it_has_a_session_of_its_own_and_no_secret_in_sight(process, monkeypatch):
+async def test_it_has_a_session_of_its_own_and_no_secret_in_sight(monkeypatch):
     """Stop sends SIGINT to the group of the kernel; what a process was started with can be seen by others."""
+    monkeypatch.setenv("DATABASE_URL", "postgresql://ann:topsecret@db/security")
+    monkeypatch.setenv("REDIS_URL", "redis://:topsecret@cache")
+    process = await ReaderProcess.started()
     assert os.getsid(process.pid) == process.pid
     uri = "host='127.0.0.1' port='1' password='topsecret' connect_timeout='1'"
     asked = {**request(Path("x")), "driver": "postgresql", "uri": uri}
@@ -127,6 +130,7 @@ async def test_it_has_a_session_of_its_own_and_no_secret_in_sight(process, monke
     assert "topsecret" not in str(failed.value)
     for name in ("cmdline", "environ"):
         assert b"topsecret" not in Path(f"/proc/{process.pid}/{name}").read_bytes()
+    await process.end()
 
 
 @pytest.mark.skipif(not IS_LINUX, reason="/proc is Linux's")
@@ -160,9 +164,39 @@ async def test_a_full_disk_is_a_clear_error(process, file, monkeypatch, tmp_path
     assert [each.name for each in tmp_path.iterdir()] == ["x.db"]
 
 
-async def test_an_unlinked_file_does_as_well(process, file, monkeypatch):
-    monkeypatch.delattr(os, "memfd_create", raising=False)
+def refused(name: str) -> int:
+    raise PermissionError(1, "Operation not permitted")
+
+
+@pytest.mark.parametrize("is_refused", [False, True], ids=["absent", "refused"])
+async def test_an_unlinked_file_does_as_well(process, file, monkeypatch, is_refused):
+    """Some systems have no memory that is a file, and some containers forbid it."""
+    monkeypatch.setattr(os, "memfd_create", refused, raising=False)
+    if not is_refused:
+        monkeypatch.delattr(os, "memfd_create")
     assert len(await rows_of(process, request(file))) == N_ROWS
+
+
+async def test_without_a_place_for_a_file_it_stays_ready(process, file, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.delattr(os, "memfd_create", raising=False)
+        patched.setattr("tempfile.tempdir", "/nowhere")
+        with pytest.raises(BulkError, match="no place for a temporary file: No such file or directory"):
+            await rows_of(process, request(file))
+    assert len(await rows_of(process, request(file))) == N_ROWS
+
+
+@pytest.mark.skipif(not IS_LINUX, reason="/proc is Linux's")
+async def test_one_that_does_not_notice_is_killed(process, file, monkeypatch):
+    """As a process that stands still."""
+    monkeypatch.setattr(bulk_process, "_END_S", 0.2)
+    reading = asyncio.create_task(rows_of(process, request(file, ENDLESS)))
+    await asyncio.sleep(0.1)
+    os.kill(process.pid, signal.SIGSTOP)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert not is_alive(process.pid)
 
 
 @pytest.mark.skipif(not IS_LINUX, reason="/proc is Linux's")
@@ -179,17 +213,22 @@ def test_it_ends_with_a_kernel_that_is_killed(file, how):
 
 
 @pytest.mark.skipif(not IS_LINUX, reason="/proc is Linux's")
-def test_it_ends_although_a_forked_child_holds_the_socket(file):
-    """The child goes on after the kernel was killed."""
+@pytest.mark.parametrize("is_cut", [False, True], ids=["reading", "amid a request"])
+def test_it_ends_although_a_forked_child_holds_the_socket(file, is_cut):
+    """The child goes on after the kernel was killed, be it while it read or while it asked."""
     fork = (
         "pid = os.fork()\n    if not pid: time.sleep(30); os._exit(0)\n    print(pid, flush=True)\n    await"
     )
     code = KERNEL.format(request=request(file, ENDLESS)).replace("await process.read", f"{fork} process.read")
-    code = "import os, time\n" + code
+    if is_cut:
+        cut = "socket.send_fds(process._socket, [b'{'], [0]); time.sleep(30)"
+        code = code.replace("print(pid, flush=True)", f"print(pid, flush=True); {cut}")
+    code = "import os, socket, time\n" + code
     with subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", code], stdout=subprocess.PIPE, text=True
     ) as kernel:
         pid, forked = int(kernel.stdout.readline()), int(kernel.stdout.readline())
+        time.sleep(0.2)
         kernel.kill()
         try:
             assert ends(pid)

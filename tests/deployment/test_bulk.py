@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 import warnings
@@ -47,37 +48,45 @@ SLOW = {
 }
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def kind(request):
     return request.param
 
 
-@pytest.fixture
-def site(kind, request, tmp_path, make_database):
-    """Return a deployment with large tables, whose reader process runs."""
+@pytest.fixture(scope="module")
+def shared(kind, request, tmp_path_factory):
+    """Return a deployment with large tables, which are only read."""
     if kind == "sqlite":
-        path = make_database(tmp_path / "security.db")
+        path = tmp_path_factory.mktemp("bulk") / "security.db"
         with closing(sqlite3.connect(path)) as database, database:
-            database.executescript(MAKE)
-        url = f"sqlite:///{path}"
-    else:
-        url = request.getfixturevalue("postgres_url")
-        server = request.getfixturevalue("postgres_server")
-        numbers = f"FROM generate_series(1, {N_ROWS}) AS i"
-        name = url.partition("?")[0].rpartition("/")[2]
-        server.psql(
-            f"\\c {name}\nCREATE TABLE cameras (id text); INSERT INTO cameras VALUES ('c0'), ('c1');"
-            "CREATE TABLE detections AS SELECT i AS id, 'c' || i % 2 AS camera_id, '/' || i AS file_path, "
-            "timestamptz '2026-01-01Z' + i * interval '1 s' AS detected_at, 'person' AS object_type, "
-            "i % 1000 / 1000.0::float8 AS confidence, CASE WHEN i % 5 > 0 THEN i % 640 END AS bbox_x, "
-            f"CASE WHEN i > 20000 THEN '/t' END AS thumbnail_path, 'topsecret' AS api_key {numbers};"
-            "CREATE TABLE events AS SELECT i AS id, 'b' || i AS batch_id, 'c' || i % 2 AS camera_id, "
-            "timestamptz '2026-01-01Z' + i * interval '1 s' AS started_at, NULL::timestamptz AS ended_at, "
-            f"i % 100 AS risk_score, 'low' AS risk_level, 'x' AS summary, i % 2 = 0 AS reviewed {numbers};"
-        )
-    with connected(url) as opened:
-        warm(opened)
+            database.executescript("PRAGMA journal_mode = WAL; CREATE TABLE cameras (id TEXT PRIMARY KEY);")
+            database.executescript("INSERT INTO cameras VALUES ('c0'), ('c1');" + MAKE)
+        with connected(f"sqlite:///{path}") as opened:
+            yield opened
+        return
+    server = request.getfixturevalue("postgres_server")
+    numbers = f"FROM generate_series(1, {N_ROWS}) AS i"
+    server.psql(
+        "CREATE DATABASE bulk;\n\\c bulk\n"
+        "CREATE TABLE cameras (id text); INSERT INTO cameras VALUES ('c0'), ('c1');"
+        "CREATE TABLE detections AS SELECT i AS id, 'c' || i % 2 AS camera_id, '/' || i AS file_path, "
+        "timestamptz '2026-01-01Z' + i * interval '1 s' AS detected_at, 'person' AS object_type, "
+        "i % 1000 / 1000.0::float8 AS confidence, CASE WHEN i % 5 > 0 THEN i % 640 END AS bbox_x, "
+        f"CASE WHEN i > 20000 THEN '/t' END AS thumbnail_path, 'topsecret' AS api_key {numbers};"
+        "CREATE TABLE events AS SELECT i AS id, 'b' || i AS batch_id, 'c' || i % 2 AS camera_id, "
+        "timestamptz '2026-01-01Z' + i * interval '1 s' AS started_at, NULL::timestamptz AS ended_at, "
+        f"i % 100 AS risk_score, 'low' AS risk_level, 'x' AS summary, i % 2 = 0 AS reviewed {numbers};"
+    )
+    with connected(server.get_uri(database="bulk")) as opened:
         yield opened
+    server.psql("DROP DATABASE bulk WITH (FORCE);")
+
+
+@pytest.fixture
+def site(shared):
+    """Return that deployment when its reader process runs."""
+    warm(shared)
+    return shared
 
 
 def connected(url: str) -> secnb.Deployment:
@@ -145,6 +154,36 @@ def test_a_cap_above_the_first_rows_counts_what_it_leaves_out(site):
     with pytest.warns(TruncatedWarning, match="showing 25 000 of 30 000 detections"):
         newest = site.detections(limit=25_000)
     assert (newest.attrs["path"], newest["detection_id"].iloc[0]) == ("arrow", 5_001)
+
+
+@pytest.mark.parametrize("n_rows", [10_000, 10_001, 10_002])
+@pytest.mark.parametrize("limit", [10_000, 10_001, None])
+def test_a_result_just_around_the_limits_is_whole_and_counted(site, n_rows, limit):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TruncatedWarning)
+        frame = site.sql("SELECT id FROM detections WHERE id <= :n ORDER BY id", {"n": n_rows}, limit=limit)
+    n_shown = min(n_rows, limit or n_rows)
+    assert frame["id"].tolist() == list(range(1, n_shown + 1))
+    assert (frame.attrs["total"], frame.attrs["truncated"]) == (n_rows, n_shown < n_rows)
+    assert frame.attrs["path"] == ("arrow" if n_shown > 10_000 else "rows")
+
+
+def test_a_full_disk_is_said_and_the_kernel_reads(site, monkeypatch):
+    with Path("/dev/full").open("r+b", buffering=0) as full:
+        monkeypatch.setattr("secnb.core.bulk_process._nameless_file", lambda: contextlib.nullcontext(full))
+        frame = site.detections()
+    assert (len(frame), frame.attrs["path"]) == (N_ROWS, "rows")
+    assert "No space left on device" in frame.attrs["why_rows"]
+    monkeypatch.undo()
+    assert site.detections().attrs["path"] == "arrow"
+
+
+def test_no_place_for_a_file_is_said_and_the_kernel_reads(site, monkeypatch):
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+    frame = site.detections()
+    assert (len(frame), frame.attrs["path"]) == (N_ROWS, "rows")
+    assert "no place for a temporary file: No such file" in frame.attrs["why_rows"]
 
 
 def test_secrets_are_masked(site):
@@ -316,6 +355,50 @@ def test_no_row_of_a_writer_is_lost_and_no_lock_dropped(tmp_path, make_database)
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert database.execute("SELECT count(*) FROM detections").fetchone() == (N_ROWS + n_written,)
     assert names(tmp_path) == ["security.db"]
+
+
+SECOND_USER = """
+import os, sys, time, warnings, secnb
+warnings.simplefilter("ignore")
+def read():
+    with secnb.connect(database_url=sys.argv[1], redis_url="unix:///nowhere") as site:
+        for _ in range(500):
+            frame = site.sql("SELECT * FROM detections", limit=None)
+            why = frame.attrs.get("why_rows", "")
+            if frame.attrs["path"] == "arrow" or "Permission" in why:
+                break
+            time.sleep(0.01)
+        print(frame.attrs["path"], frame.attrs["source"], len(frame), why, flush=True)
+# What is imported late may lie in a folder that the other user cannot read.
+read()
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+read()
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can become somebody else"
+)
+def test_a_second_user_reads_beside_the_service_and_leaves_nothing(make_database):
+    """Somebody who may read the file and nothing else, while its service has it open."""
+    # pytest's own folder is not for others.
+    with tempfile.TemporaryDirectory(prefix="secnb-second-") as folder:
+        Path(folder).chmod(0o755)
+        path = make_database(Path(folder) / "security.db")
+        with closing(sqlite3.connect(path)) as service:
+            service.executescript(MAKE)
+            before = [(each.name, each.stat().st_uid) for each in sorted(Path(folder).iterdir())]
+            command = [sys.executable, "-c", SECOND_USER, f"sqlite:///{path}"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=folder)
+            assert done.returncode == 0, done.stderr
+            first, second = done.stdout.splitlines()
+            assert first == f"arrow live file {N_ROWS} "
+            # Where others may not run this Python, the kernel reads and says why.
+            assert second.startswith((f"arrow live file {N_ROWS}", f"rows live file {N_ROWS} [Errno 13]"))
+            assert [(each.name, each.stat().st_uid) for each in sorted(Path(folder).iterdir())] == before
+            service.execute("DELETE FROM events")
 
 
 def test_a_file_at_rest_gets_no_company(tmp_path, make_database):
