@@ -3,7 +3,9 @@
 A read begins in the kernel, on a guarded connection, and most end there. When more than `BULK_FROM` rows
 have come, the whole statement is run again by the reader process, and what was read is dropped: a result
 is always that of one statement at one moment, never two put together. What the reader process cannot
-give exactly as the kernel would have, the kernel reads.
+give exactly as the kernel would have, the kernel reads. One thing nobody sees: the process has a SQLite of
+its own version, and versions differ in the last digits of what they work out themselves, sums of floats
+and floats written as text.
 """
 
 from __future__ import annotations

@@ -139,14 +139,12 @@ class DatabaseReader:
     ) -> Rows:
         """Hand over the rows of one statement as Arrow, read by the reader process from the beginning.
 
-        Parameters are those of `fetch`; `hand_over` has decided.
+        Parameters and other errors are those of `fetch`; `hand_over` has decided.
 
         Raises
         ------
         BulkError
-            If the rows cannot be had in this way; some pages may have come.
-        SecnbError
-            As `fetch` does.
+            If the rows cannot be had in this way, or do not count; some pages may have come.
         """
         statement = to_statement(query, params, dialect=self.dialect)
         return await self._fetch(Job(query, params, statement, limit, None, into, hand_over, is_whole=True))
@@ -231,6 +229,8 @@ class DatabaseReader:
                 continue
             if fetched.source != "file at rest" or (self._file and FileState.of(self._file.path) == before):
                 return fetched
+            if job.is_whole:
+                raise BulkError("the file changed while it was read")
         raise UnreachableError(
             f"{self.shown_url} changed during each of {_ATTEMPTS} attempts to read it.",
             hint="try again; a service may just be starting.",

@@ -65,7 +65,8 @@ class RecordHelpers(Held):
             come, so that a large result takes little more memory than its frame. More than 10,000 rows
             are read anew by a process of their own, several times as fast, and come as Arrow (extra
             ``bulk``): ``attrs["path"]`` is then "arrow", else "rows", and ``attrs["why_rows"]`` says why
-            a large result did not come so.
+            a large result did not come so. That process has an SQLite of its own version, and versions
+            differ in the last digits of sums of floats and of floats that the query makes text.
 
         Raises
         ------

@@ -135,7 +135,7 @@ async def read_pages(
             try:
                 page = await _read_whole(reader, selection, where, params, hand_over, take_whole)
             except BulkError:
-                # Its refusal is kept, so that the pages go on.
+                # The pages go on, and ask again unless it was refused for good.
                 on_page(growing.n_rows)
             else:
                 growing = whole

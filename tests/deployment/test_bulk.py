@@ -412,6 +412,27 @@ def test_a_file_at_rest_gets_no_company(tmp_path, make_database):
     assert names(tmp_path) == ["security.db"]
 
 
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_file_that_wakes_up_meanwhile_gives_each_row_once(tmp_path, make_database, monkeypatch, call):
+    """What was read of a file at rest counts only if nobody wrote to it; then it is read anew."""
+    path = make_database(tmp_path / "security.db")
+    with closing(sqlite3.connect(path)) as database, database:
+        database.executescript(MAKE)
+    with connected(f"sqlite:///{path}") as site:
+        warm(site)
+        expected = call(site)
+        touched = []
+
+        def touch(n_rows):
+            if n_rows > 20_000 and not touched:
+                touched.append(n_rows)
+                os.utime(path)
+
+        monkeypatch.setattr("secnb.deployment.records.report_rows", touch)
+        pd.testing.assert_frame_equal(call(site), expected)
+        assert touched
+
+
 def test_what_only_a_private_copy_can_show_is_shown(tmp_path, make_database):
     """A service that ended without tidying up; its last rows are in the -wal, and -shm is gone."""
     path = make_database(tmp_path / "security.db")
