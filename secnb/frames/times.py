@@ -177,9 +177,9 @@ def _pairs() -> _Small:
 @functools.cache
 def _days() -> npt.NDArray[np.int32]:
     """Return the days since 1970 for 31 days of each month of the century; 0 for those that it lacks."""
-    first = np.datetime64(_CENTURY * 100 - 1970, "Y").astype("datetime64[M]")
-    months = np.arange(first, first + 1200)[:, None]
-    days = months.astype("datetime64[D]") + np.arange(31)
+    first = (_CENTURY * 100 - 1970) * 12
+    months = np.arange(first, first + 1200).astype("datetime64[M]")[:, None]
+    days = months.astype("datetime64[D]") + np.arange(31).astype("timedelta64[D]")
     return np.where(days.astype("datetime64[M]") == months, days.astype(np.int32), _NO_DAY).ravel()
 
 

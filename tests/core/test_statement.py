@@ -69,7 +69,7 @@ def test_an_empty_list_matches_nothing():
         (np.datetime64("2026-01-01T00:00:00", "ns"), "2026-01-01 00:00:00.000000"),
         (pd.NaT, None),
         (pd.NA, None),
-        (np.datetime64("NaT"), None),
+        (np.datetime64("NaT", "us"), None),
     ],
 )
 def test_values_of_frames_bind_as_the_database_stores_them(given_value, bound):
