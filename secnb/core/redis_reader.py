@@ -7,7 +7,7 @@ import contextlib
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -34,7 +34,7 @@ _ITEMS = 4000
 
 @dataclass(frozen=True)
 class Items:
-    """What was read of one list.
+    """What was read of one list, or a page of it.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Items:
     length : int
         Length of the list when the first page was read.
     has_moved : bool
-        Whether its length or its head changed between pages.
+        Whether its length or its head changed since.
     """
 
     items: list[bytes]
@@ -149,32 +149,37 @@ class RedisReader:
     async def fetch_items(
         self, name: str, *, n: int | None, side: Side, on_page: Callable[[int], None] = lambda _: None
     ) -> Items:
-        """Return up to `n` items of a list, from its head or its tail; None for all.
+        """Return what `item_pages` yields as one; `on_page` is told how many items there are."""
+        items: list[bytes] = []
+        async for page in self.item_pages(name, n=n, side=side):
+            items += page.items
+            on_page(len(items))
+        return replace(page, items=items)
+
+    async def item_pages(self, name: str, *, n: int | None, side: Side) -> AsyncIterator[Items]:
+        """Yield up to `n` items of a list page by page, from its head or its tail; None for all.
 
         Up to 4,000 items are one page, which is the length and the items of one instant; large items make
-        smaller pages, so that no command keeps the server busy for long. A longer read of a live list
-        says whether it moved.
+        smaller pages, so that no command keeps the server busy for long. There is at least one page, and
+        the last one says whether a list that took several moved meanwhile.
         """
-        async with self._asking():
-            ends = [("LINDEX", name, at) for at in (0, -1)]
-            looked = await self.ask(looks(name, "LLEN", *ends))
-            first_size = page_size(item_bytes(looked), most=_ITEMS)
-            length = looked[1] if isinstance(looked[1], int) else 0
-            length, head, page, first = await self._first_page(name, n, side, first_size, length)
-            items = page.items
-            wanted = length if n is None else min(n, length)
-            has_moved = False
-            while len(items) < wanted:
-                on_page(len(items))
-                start = first + len(items)
-                stop = min(first + wanted, start + page.next_size) - 1
-                now, head_now, page = await self._page(name, start, stop, length)
-                has_moved = has_moved or now != length or head_now != head
-                if not page.items:
-                    break
-                items += page.items
-            on_page(len(items))
-        return Items(items, first, length, has_moved)
+        ends = [("LINDEX", name, at) for at in (0, -1)]
+        looked = await self.ask(looks(name, "LLEN", *ends))
+        first_size = page_size(item_bytes(looked), most=_ITEMS)
+        length = looked[1] if isinstance(looked[1], int) else 0
+        length, head, page, first = await self._first_page(name, n, side, first_size, length)
+        n_items, has_moved = len(page.items), False
+        yield Items(page.items, first, length, has_moved)
+        wanted = length if n is None else min(n, length)
+        while n_items < wanted:
+            start = first + n_items
+            stop = min(first + wanted, start + page.next_size) - 1
+            now, head_now, page = await self._page(name, start, stop, length)
+            has_moved = has_moved or now != length or head_now != head
+            yield Items(page.items, first, length, has_moved)
+            if not page.items:
+                break
+            n_items += len(page.items)
 
     async def ask(self, commands: Sequence[tuple[Any, ...]], *, at_once: bool = False) -> list[Any]:
         """Return the server's raw answers to `commands`, an error in the place of each that failed.

@@ -74,23 +74,23 @@ class RecordedRedis(RedisReader):
         (answer,) = await self.demand([("TYPE", name)])
         return str(answer.decode())
 
-    async def fetch_items(
-        self, name: str, *, n: int | None, side: Side, on_page: Callable[[int], None] = lambda _: None
-    ) -> Items:
-        """Return up to `n` recorded items of a list, from its head or its tail; None for all.
+    async def item_pages(self, name: str, *, n: int | None, side: Side) -> AsyncIterator[Items]:
+        """Yield up to `n` recorded items of a list in one page, from its head or its tail; None for all.
 
         Of a list that was too long to be recorded in whole, those at that end.
         """
         self._check()
         record = self._records.get(name.encode("utf-8", "surrogateescape"))
         if record is None or record.type != b"list":
-            return Items([], 0, 0, False)
+            yield Items([], 0, 0, False)
+            return
         length = record.length or 0
         if side == "head" or n is None:
-            return Items(record.head[:n], 0, length, record.has_moved)
+            yield Items(record.head[:n], 0, length, record.has_moved)
+            return
         end = _end(record)
         items = end[max(0, len(end) - n) :]
-        return Items(items, length - len(items), length, record.has_moved)
+        yield Items(items, length - len(items), length, record.has_moved)
 
     async def ask(self, commands: Sequence[tuple[Any, ...]], *, at_once: bool = False) -> list[Any]:
         """Return the answers that the server would have given, an error in the place of each unknown one."""

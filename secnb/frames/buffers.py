@@ -17,6 +17,7 @@ _NUMBERS: Mapping[str, Any] = {
     "boolean": np.bool_,
     "float64": np.float64,
     TIME: "datetime64[us]",
+    "object": np.object_,
 }
 _MASKED: Mapping[str, Any] = {"Int64": pd.arrays.IntegerArray, "boolean": pd.arrays.BooleanArray}
 # Small, since new room is filled with zeros, and so is memory in use.
@@ -61,7 +62,8 @@ class GrowingSeries:
         numbers = self._numbers.taken()
         if self._is_missing is not None:
             return pd.Series(_MASKED[self._dtype](numbers, self._is_missing.taken()), copy=False)
-        series = pd.Series(numbers, copy=False)
+        # Objects that happen to be text would else become a series of text.
+        series = pd.Series(numbers, dtype=numbers.dtype, copy=False)
         return series.dt.tz_localize("UTC") if self._dtype == TIME else series
 
 

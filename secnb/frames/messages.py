@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from itertools import chain, compress
+from itertools import compress
 from operator import not_
 from typing import Any
 
@@ -14,17 +14,18 @@ import numpy as np
 import pandas as pd
 
 from secnb.core.collector import collector_paused
-from secnb.frames.buffers import concat
+from secnb.frames.buffers import GrowingSeries
 from secnb.frames.keynames import bare
 from secnb.frames.payloads import load_object, load_value
-from secnb.frames.quick import kinds_of, quick_series
+from secnb.frames.quick import quick_texts
 from secnb.frames.times import all_enqueued_at
 from secnb.frames.typed import to_series
-from secnb.schema import MESSAGES, QUEUE_FIELDS, TIME
+from secnb.schema import MESSAGES, QUEUE_FIELDS
 
 # So few are still near the processor when columns are made of them; fewer cost more calls.
 _PAGE = 20_000
 _TEXTS = ("camera_id", "batch_id", "file_path")
+_FROM_MESSAGES = ("raw", "size_bytes", "enqueued_at", *_TEXTS, "payload")
 
 
 @dataclass(frozen=True)
@@ -88,67 +89,65 @@ def _kind(value: Any) -> str:
     return names.get(type(value), type(value).__name__)
 
 
-def to_messages(
-    raws: Sequence[bytes],
-    *,
-    queue: str,
-    first_pos: int,
-    now: datetime,
-    timezone: tzinfo,
-    entry_ids: Sequence[str] | None = None,
-) -> pd.DataFrame:
-    """Return one row per message with the columns of `secnb.schema.MESSAGES`.
+class GrowingMessages:
+    """Messages of one list that pages are added to, each decoded while it is near the processor.
 
     Parameters
     ----------
-    raws : sequence of bytes
-        As stored; kept in the column ``raw``.
     queue : str
         Its name decides which fields a message needs.
-    first_pos : int
-        Position of the first message in its queue, from 0 at the head.
-    now : datetime
-        The server's time, aware; ages are measured against it.
     timezone : tzinfo
         The zone of naive times in messages.
     """
-    needed = needed_fields(queue)
-    starts = range(0, max(len(raws), 1), _PAGE)
-    with collector_paused():
-        pages = [_read_page(raws[start : start + _PAGE], needed, timezone) for start in starts]
-        errors: dict[int, str] = {}
-        for start, page in zip(starts, pages, strict=True):
-            errors |= {start + row: error for row, error in page.errors.items()}
-        return message_frame(
-            raws,
-            list(chain.from_iterable(page.payloads for page in pages)),
-            errors,
-            concat([page.stamps for page in pages], TIME),
-            fields=lambda name: concat([page.texts[name] for page in pages], "str"),
-            first_pos=first_pos,
-            now=now,
-            entry_ids=entry_ids,
-        )
+
+    def __init__(self, *, queue: str, timezone: tzinfo) -> None:
+        self._needed, self._timezone = needed_fields(queue), timezone
+        self._errors: dict[int, str] = {}
+        self._waiting: list[bytes] = []
+        self._n_rows = 0
+        self._columns = {name: GrowingSeries(MESSAGES[name]) for name in _FROM_MESSAGES}
+
+    def add(self, raws: Sequence[bytes]) -> None:
+        """Add messages as stored, in the order of their queue."""
+        self._waiting += raws
+        if len(self._waiting) >= _PAGE:
+            self._decode()
+
+    def to_frame(self, *, first_pos: int, now: datetime) -> pd.DataFrame:
+        """Return one row per message with the columns of `secnb.schema.MESSAGES`, and keep nothing.
+
+        Parameters
+        ----------
+        first_pos : int
+            Position of the first message in its queue, from 0 at the head.
+        now : datetime
+            The server's time, aware; ages are measured against it.
+        """
+        self._decode()
+        columns = {name: column.joined() for name, column in self._columns.items()}
+        return message_frame(columns, self._errors, first_pos=first_pos, now=now)
+
+    def _decode(self) -> None:
+        raws, self._waiting = self._waiting, []
+        with collector_paused():
+            columns, errors = _read_page(raws, self._needed, self._timezone)
+            for name, column in self._columns.items():
+                column.add(columns[name])
+        self._errors |= {self._n_rows + row: error for row, error in errors.items()}
+        self._n_rows += len(raws)
 
 
-@dataclass(frozen=True)
-class _Page:
-    """Messages that follow each other; errors are by row in the page."""
-
-    payloads: list[Any]
-    errors: dict[int, str]
-    stamps: pd.Series[Any]
-    texts: dict[str, pd.Series[Any]]
-
-
-def _read_page(raws: Sequence[bytes], needed: Sequence[str], timezone: tzinfo) -> _Page:
+def _read_page(
+    raws: Sequence[bytes], needed: Sequence[str], timezone: tzinfo
+) -> tuple[dict[str, pd.Series[Any]], dict[int, str]]:
+    """Return the columns that messages make, and by row what is wrong with them."""
     payloads, objects, errors = _decode_all(raws)
     fields = _fields_of(objects)
     errors |= _missing_fields(objects, fields, needed, errors.keys())
+    stamps = all_enqueued_at(objects, timezone)
     if any("original_job" in each for each in objects):
         fields = _fields_of(list(map(work_of, objects)))
-    texts = {name: _plain_fields(fields(name)) for name in _TEXTS}
-    return _Page(payloads, errors, all_enqueued_at(objects, timezone), texts)
+    return message_columns(raws, payloads, stamps, fields), errors
 
 
 def _decode_all(raws: Sequence[bytes]) -> tuple[list[Any], list[dict[str, Any]], dict[int, str]]:
@@ -192,40 +191,46 @@ def _missing_fields(
     return {row: error for row, error in found.items() if error is not None}
 
 
-def message_frame(
+def message_columns(
     raws: Sequence[bytes],
     payloads: Sequence[Any],
-    errors: Mapping[int, str],
     stamps: pd.Series[Any],
+    fields: Callable[[str], Sequence[Any]],
+) -> dict[str, pd.Series[Any]]:
+    """Return the columns that messages make; `fields` gives the values of a field."""
+    return {
+        "raw": _objects(raws),
+        "size_bytes": _whole(np.fromiter(map(len, raws), np.int64, len(raws))),
+        "enqueued_at": stamps,
+        **{name: _plain_fields(fields(name)) for name in _TEXTS},
+        "payload": _objects(payloads),
+    }
+
+
+def message_frame(
+    columns: Mapping[str, pd.Series[Any]],
+    errors: Mapping[int, str],
     *,
-    fields: Callable[[str], Sequence[Any] | pd.Series[Any]],
     first_pos: int,
     now: datetime,
     entry_ids: Sequence[str | bytes] | None = None,
 ) -> pd.DataFrame:
-    """Return one row per decoded message with the columns of `secnb.schema.MESSAGES`.
-
-    Errors are by row, `stamps` has the UTC-aware times, and `fields` gives the values of a field, or the
-    column that was made of them.
-    """
-    n_rows = len(raws)
+    """Return one row per message with the columns of `secnb.schema.MESSAGES`; errors are by row."""
+    stamps = columns["enqueued_at"]
+    n_rows = len(stamps)
     ages = (pd.Timestamp(now) - stamps).dt.total_seconds()
     is_sound = np.ones(n_rows, dtype=np.bool_)
     is_sound[list(errors)] = False
     ahead = {int(row): _with_age(errors.get(row), ages[row]) for row in ages.index[ages < 0]}
-    columns = {
+    shown = {
+        **columns,
         "pos": _whole(np.arange(first_pos, first_pos + n_rows)),
         "entry_id": to_series(entry_ids, "str")[0] if entry_ids else _sparse_texts({}, n_rows),
         "ok": pd.Series(is_sound).astype("boolean"),
         "error": _sparse_texts({**errors, **ahead}, n_rows),
-        "raw": _objects(raws),
-        "size_bytes": _whole(np.fromiter(map(len, raws), np.int64, n_rows)),
-        "enqueued_at": stamps,
         "age_s": ages.where(ages >= 0),
-        **{name: _plain_fields(fields(name)) for name in _TEXTS},
-        "payload": _objects(payloads),
     }
-    return pd.DataFrame(columns, index=pd.RangeIndex(n_rows), columns=list(MESSAGES), copy=False)
+    return pd.DataFrame(shown, index=pd.RangeIndex(n_rows), columns=list(MESSAGES), copy=False)
 
 
 def _whole(numbers: np.ndarray[Any, np.dtype[np.int64]]) -> pd.Series[Any]:
@@ -244,13 +249,8 @@ def _sparse_texts(texts: Mapping[int, str], n_rows: int) -> pd.Series[Any]:
     return pd.Series(found.array.take(which))
 
 
-def _plain_fields(values: Sequence[Any] | pd.Series[Any]) -> pd.Series[Any]:
-    if isinstance(values, pd.Series):
-        return values
-    kinds = kinds_of(values)
-    if not kinds:
-        return _sparse_texts({}, len(values))
-    quick = quick_series(values, "str", kinds)
+def _plain_fields(values: Sequence[Any]) -> pd.Series[Any]:
+    quick = quick_texts(values)
     return to_series(list(map(_plain, values)), "str")[0] if quick is None else quick
 
 

@@ -15,7 +15,7 @@ from secnb.core.redis_reader import Items, QueueState, RedisReader, Side
 from secnb.core.redis_streams import Entries, StreamState, count_after, fetch_entries, fetch_stream_states
 from secnb.errors import BadInputError, UnknownQueueError
 from secnb.frames.keynames import bare, both_forms, check_text, owners, read_limit
-from secnb.frames.messages import decode_message, to_messages
+from secnb.frames.messages import GrowingMessages, decode_message
 from secnb.frames.notes import note
 from secnb.frames.streams import entry_at, to_entry_messages
 from secnb.frames.times import enqueued_at
@@ -111,9 +111,12 @@ async def read_messages(
             read.items, stream=key, first_pos=read.first_pos, now=now, timezone=timezone
         )
     else:
-        read = await redis.fetch_items(key, n=n, side=side, on_page=on_page)
+        messages, n_read = GrowingMessages(queue=key, timezone=timezone), 0
+        async for read in redis.item_pages(key, n=n, side=side):
+            messages.add(read.items)
+            on_page(n_read := n_read + len(read.items))
         now = await redis.fetch_time()
-        frame = to_messages(read.items, queue=key, first_pos=read.first_pos, now=now, timezone=timezone)
+        frame = messages.to_frame(first_pos=read.first_pos, now=now)
     return note(
         frame,
         source="server",

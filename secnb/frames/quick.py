@@ -48,7 +48,7 @@ def quick_series(values: Sequence[Any], dtype: str, kinds: set[type]) -> pd.Seri
     if isinstance(values, ArrowValues):
         return values.series(dtype)
     if dtype == "str" and kinds == {str}:
-        return _texts(values)
+        return quick_texts(values)
     if dtype == "Int64" and kinds == {int}:
         return _integers(values)
     if dtype == "float64" and kinds and kinds <= {int, float}:
@@ -62,13 +62,14 @@ def quick_series(values: Sequence[Any], dtype: str, kinds: set[type]) -> pd.Seri
     return None
 
 
-def _texts(values: Sequence[Any]) -> pd.Series[Any] | None:
+def quick_texts(values: Sequence[Any]) -> pd.Series[Any] | None:
+    """Return values that are all text or missing as a series of text, else None; none of them is bytes."""
     try:
         if pa is not None:
             return pd.Series(pd.array(pa.array(values, pa.large_string()), dtype="str"))
-        "".join(filter(None, values)).encode("utf-8")
-    except UnicodeEncodeError:
-        return None  # a lone surrogate
+        "".join(value for value in values if value is not None).encode("utf-8")
+    except (TypeError, ValueError):
+        return None  # a number, say, or a lone surrogate
     return pd.Series(values, dtype="str")
 
 

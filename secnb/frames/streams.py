@@ -12,6 +12,7 @@ from secnb.core.redis_streams import Entry
 from secnb.frames.messages import (
     Decoded,
     decode_value,
+    message_columns,
     message_frame,
     needed_fields,
 )
@@ -26,12 +27,15 @@ def to_entry_messages(
     needed = needed_fields(stream)
     decoded = [decode_entry(entry, needed=needed) for entry in entries]
     payloads = [each.payload for each in decoded]
-    return message_frame(
+    columns = message_columns(
         [raw_entry(entry) for entry in entries],
         payloads,
-        {row: each.error for row, each in enumerate(decoded) if each.error is not None},
         to_times([entry_at(entry, timezone) for entry in entries]),
-        fields=lambda name: [payload.get(name) for payload in payloads],
+        lambda name: [payload.get(name) for payload in payloads],
+    )
+    return message_frame(
+        columns,
+        {row: each.error for row, each in enumerate(decoded) if each.error is not None},
         first_pos=first_pos,
         now=now,
         entry_ids=[entry.id for entry in entries],

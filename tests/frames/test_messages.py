@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from secnb import schema
 from secnb.frames import quick
-from secnb.frames.messages import decode_message, to_messages
+from secnb.frames.messages import GrowingMessages, decode_message
 from secnb.frames.times import enqueued_at, read_time
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
@@ -47,7 +47,10 @@ def packed(data: bytes) -> bytes:
 
 def frame_of(*raws: bytes, queue: str = "detection_queue", timezone=UTC, now: datetime = NOW) -> pd.DataFrame:
     """Return messages as a frame."""
-    return to_messages(raws, queue=queue, first_pos=0, now=now, timezone=timezone)
+    messages = GrowingMessages(queue=queue, timezone=timezone)
+    for raw in raws:
+        messages.add([raw])
+    return messages.to_frame(first_pos=0, now=now)
 
 
 def of(**changes) -> bytes:
@@ -307,12 +310,12 @@ def test_no_messages_keep_columns_and_dtypes():
     assert_shown(frame)
 
 
-def test_positions_and_entry_ids_are_kept():
-    """They come from the server."""
-    frame = to_messages(
-        [b"{}", b"x"], queue="x", first_pos=7, now=NOW, timezone=UTC, entry_ids=["1-0", "2-0"]
-    )
-    assert (list(frame["pos"]), list(frame["entry_id"])) == ([7, 8], ["1-0", "2-0"])
+def test_positions_go_on_from_the_first():
+    """Which comes from the server."""
+    messages = GrowingMessages(queue="x", timezone=UTC)
+    messages.add([b"{}", b"x"])
+    frame = messages.to_frame(first_pos=7, now=NOW)
+    assert (list(frame["pos"]), list(frame["ok"])) == ([7, 8], [True, False])
 
 
 def test_needed_fields_are_those_that_are_asked_for():
