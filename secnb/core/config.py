@@ -142,17 +142,21 @@ def _refusal(exc: ValidationError) -> SettingsError:
     """Say pydantic's findings in terms of variables, values and forms."""
     errors = exc.errors(include_url=False)
     names = sorted({str(error["loc"][0]).upper() for error in errors if error["loc"]})
-    return SettingsError("\n".join(_finding(error) for error in errors), hint=_where(names))
+    findings = [_finding(error) for error in errors]
+    hints = [hint for _, hint in findings if hint]
+    return SettingsError("\n".join(text for text, _ in findings), hint=" Or: ".join([*hints, _where(names)]))
 
 
-def _finding(error: Any) -> str:
+def _finding(error: Any) -> tuple[str, str]:
+    """Return what is wrong, and what to do about it besides setting another value."""
     own = error.get("ctx", {}).get("error")
     if isinstance(own, SettingsError):
-        return str(own).partition("\n\nHint:")[0]
+        text, _, hint = str(own).partition("\n\nHint: ")
+        return text, hint
     name, *place = (*error["loc"], "")[:2]
     seen = mask_url(error["input"]) if name in _URLS else _shown(error["input"])
     where = "".join(f"[{i}]" for i in place if i != "")
-    return f"{str(name).upper()}{where} cannot be {seen}. Expected: {_EXPECTED.get(name, error['msg'])}."
+    return f"{str(name).upper()}{where} cannot be {seen}. Expected: {_EXPECTED.get(name, error['msg'])}.", ""
 
 
 def _unreadable(exc: SourceError) -> SettingsError:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from secnb.core.url import ENCODED
 from secnb.errors import QueryError, ReadOnlyError, SecnbError, UnreachableError
 
 try:
@@ -23,6 +24,8 @@ _ANSWERS: tuple[type[Exception], ...] = (DBAPIError, sqlite3.Error, *_DRIVER_ERR
 _WRITE_CODES = ("SQLITE_AUTH", "SQLITE_READONLY", "SQLITE_READONLY_DBMOVED", "25006")
 _BUSY_CODES = ("SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT", "SQLITE_LOCKED", "SQLITE_BUSY_RECOVERY")
 _UNREADABLE_CODES = ("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_IOERR", "57P01", "57P03")
+# A wrong password, a user or a host without access, no such database, too many connections.
+_CLOSED_CODES = ("28P01", "28000", "3D000", "53300")
 _UNDECODABLE = "Could not decode to UTF-8"
 
 
@@ -57,6 +60,9 @@ async def explained(
     is_answer = isinstance(exc, _ANSWERS)
     if not is_answer or code in _UNREADABLE_CODES or getattr(exc, "connection_invalidated", False):
         return UnreachableError(f"{shown_url} does not answer: {message}.")
+    if code in _CLOSED_CODES:
+        hint = f"check the user and the password; {ENCODED}" if code == "28P01" else None
+        return UnreachableError(f"{shown_url} does not let us in: {message}.", hint=hint)
     hint = None
     if "no such table" in message or code == "42P01":
         hint = f"the tables are {', '.join(await fetch_tables()) or 'none'}."

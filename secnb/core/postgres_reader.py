@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from datetime import time as clock_time
+from functools import partial
 from typing import Any
 
 from sqlalchemy import URL
@@ -20,7 +21,7 @@ _TOLERANT = "secnb reads odd times"
 
 
 class OddTime(str):
-    """A time that Python cannot hold, as the database writes it: ``0044-03-15 BC``."""
+    """A time that Python cannot hold, nearly as the database writes it: ``0044-03-15 BC``."""
 
     __slots__ = ()
 
@@ -85,10 +86,10 @@ async def read_odd_times(connection: AsyncConnection) -> None:
     raw = await connection.get_raw_connection()
     if _TOLERANT in raw.info or raw.driver_connection is None:
         return
+    set_codec = partial(raw.driver_connection.set_type_codec, schema="pg_catalog")
     for name, decode in _DECODERS.items():
-        await raw.driver_connection.set_type_codec(
-            name, schema="pg_catalog", encoder=str, decoder=decode, format="text"
-        )
+        await set_codec(name, encoder=str, decoder=decode, format="text")
+    await set_codec("interval", encoder=_from_span, decoder=_to_span, format="tuple")
     raw.info[_TOLERANT] = True
 
 
@@ -103,6 +104,27 @@ def _decoder(parse: Callable[[str], Any], limits: dict[str, Any]) -> Callable[[s
     return decode
 
 
+def _from_span(span: timedelta) -> tuple[int, int, int]:
+    return 0, span.days, span.seconds * 10**6 + span.microseconds
+
+
+def _to_span(parts: tuple[int, int, int]) -> timedelta | OddTime:
+    months, days, microseconds = parts
+    if parts in _ENDLESS:
+        return _ENDLESS[parts]
+    # As asyncpg does, towards zero.
+    years = int(months / 12)
+    try:
+        return timedelta(days=years * 365 + (months - 12 * years) * 30 + days, microseconds=microseconds)
+    except OverflowError:
+        return OddTime(f"{months} mons {days} days {microseconds / 1e6} secs")
+
+
+# What an infinite time leaves when another is taken from it, since PostgreSQL 17.
+_ENDLESS = {
+    (2**31 - 1, 2**31 - 1, 2**63 - 1): timedelta.max,
+    (-(2**31), -(2**31), -(2**63)): timedelta.min,
+}
 _ENDS = {"infinity": datetime.max, "-infinity": datetime.min}  # noqa: DTZ901
 _DAYS = {"infinity": date.max, "-infinity": date.min}
 _DECODERS = {
@@ -110,4 +132,5 @@ _DECODERS = {
     "timestamp": _decoder(datetime.fromisoformat, _ENDS),
     "date": _decoder(date.fromisoformat, _DAYS),
     "time": _decoder(clock_time.fromisoformat, {}),
+    "timetz": _decoder(clock_time.fromisoformat, {}),
 }

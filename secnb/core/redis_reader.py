@@ -19,7 +19,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError,
 
 from secnb.core.redis_pages import item_bytes, looks, n_bytes, page_size
 from secnb.core.redis_wire import close_pool, connection_options, fetch_version
-from secnb.core.url import mask_url
+from secnb.core.url import ENCODED, mask_url
 from secnb.errors import QueryError, UnreachableError
 
 Side = Literal["head", "tail"]
@@ -272,7 +272,10 @@ class RedisReader:
         except UnreachableError:  # said already, by a call within this one
             raise
         except (AuthenticationError, NoPermissionError) as exc:
-            raise UnreachableError(f"Redis at {self.shown_url} does not let us in: {exc}.") from exc
+            hint = ENCODED if isinstance(exc, AuthenticationError) else None
+            raise UnreachableError(
+                f"Redis at {self.shown_url} does not let us in: {exc}.", hint=hint
+            ) from exc
         except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as exc:
             reason = str(exc).rstrip(".") or f"no answer within {_LIMIT_S:g} s"
             raise UnreachableError(

@@ -15,7 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
-from secnb.core.url import mask_url
+from secnb.core.url import ENCODED, is_cut_short, mask_url
 from secnb.errors import BadInputError, SettingsError, UnreachableError
 
 logger = logging.getLogger(__name__)
@@ -33,14 +33,14 @@ def connection_options(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the arguments of the pool for commands and of the one for subscriptions."""
     try:
-        given: dict[str, Any] = dict(parse_url(url))
+        given: dict[str, Any] = {} if is_cut_short(url) else dict(parse_url(url))
     except ValueError:
         # Raised below, outside of this block: the cause quotes pieces of the URL.
         given = {}
     if not given:
         raise SettingsError(
             f"The Redis URL cannot be read. Seen: {mask_url(url)}. Expected: redis://localhost:6379/0.",
-            hint="rediss:// is for TLS, unix:// for a socket; write @ : / in a password percent-encoded.",
+            hint=f"rediss:// is for TLS, unix:// for a socket; {ENCODED}",
         )
     bounded = {
         "max_connections": given.pop("max_connections", MAX_CONNECTIONS),
@@ -73,7 +73,9 @@ def _check_options(url: str, options: dict[str, Any]) -> None:
     try:
         ConnectionPool(**options).make_connection()  # type: ignore[no-untyped-call]
     except (TypeError, ValueError, redis_errors.RedisError) as exc:
-        problem = str(exc).partition("() ")[2] or "cannot be used"
+        # Past an @ it may be that what looks like an option is part of a password.
+        is_plain = "@" not in url.partition("?")[2]
+        problem = (str(exc).partition("() ")[2] if is_plain else "") or "cannot be used"
         raise SettingsError(
             f"The Redis URL has an option that redis-py refuses ({problem}). Seen: {mask_url(url)}.",
             hint="options are those of redis.asyncio.Connection, such as ?socket_timeout=5.",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, unquote_plus, urlencode
@@ -12,14 +11,17 @@ from urllib.parse import unquote, unquote_plus, urlencode
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from secnb.core.url_options import NUMBERS, to_asyncpg
 from secnb.errors import SettingsError
 
 MASK: Final = "***"
 FORMS: Final = "sqlite+aiosqlite:///./data/security.db or postgresql://user:password@host:5432/name"
+ENCODED: Final = (
+    "in a user name or password write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23 and % as %25."
+)
 
 # The dsn carries whatever only asyncpg's own parser understands, an sslpassword perhaps among it.
 _SECRET_KEYS: Final = frozenset({"password", "sslpassword", "ssl_password", "passfile", "token", "dsn"})
-_SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _TRUE: Final = frozenset({"true", "yes", "on", "y", "t", "1"})
 
 
@@ -80,7 +82,7 @@ def parse_database_url(url: str) -> URL:
     if backend == "sqlite":
         return _SafeURL(*parsed.set(drivername="sqlite+aiosqlite"))
     if backend == "postgresql":
-        return _SafeURL(*_postgres(parsed))
+        return _SafeURL(*to_asyncpg(parsed))
     raise SettingsError(
         f"The core has no driver for {backend!r}. Seen: {mask_url(url)}. Expected: {FORMS}.",
         hint="secnb reads SQLite and PostgreSQL.",
@@ -104,7 +106,7 @@ def connect_args(url: URL) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         # aiosqlite works each connection in a thread that is not the one it was opened from.
         return {"check_same_thread": False}
-    values: dict[str, Any] = {key: kind(url.query[key]) for key, kind in _NUMBERS.items() if key in url.query}
+    values: dict[str, Any] = {key: kind(url.query[key]) for key, kind in NUMBERS.items() if key in url.query}
     if "timeout" in values and values["timeout"] <= 0:
         values["timeout"] = None
     return values
@@ -137,6 +139,37 @@ def sqlite_path(url: str | URL) -> Path | None:
     if name.startswith("file:") and str(parsed.query.get("uri", "")).lower() in _TRUE:
         return _uri_path(name, parsed.query)
     return Path(name)
+
+
+def is_cut_short(url: str) -> bool:
+    """Return whether a password seems to end within itself, since an ``@`` stands where none can be.
+
+    The parsers of both databases end an unencoded password at its first ``@`` (PostgreSQL) or at its first
+    ``/``, ``?`` or ``#`` (Redis), and take what follows for a host, a path or an option.
+
+    Parameters
+    ----------
+    url : str
+        Of PostgreSQL or Redis.
+
+    Examples
+    --------
+    >>> is_cut_short("redis://:12/ab@host:6379/0"), is_cut_short("redis://:12%2Fab@host:6379/0")
+    (True, False)
+    """
+    scheme, _, rest = url.strip().partition("://")
+    if scheme.lower().startswith("postgres"):
+        userinfo = re.match(r"[^:/]*:[^@]*@", rest)
+        end = userinfo.end() if userinfo else len(rest)
+    else:
+        authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+        end = authority.rfind("@") + 1
+        if scheme.lower() == "unix":
+            # The path of a socket may hold an @.
+            return not end and ":" in authority
+    place, _, query = rest[end:].partition("?")
+    # The value of an option may hold one; its name may not.
+    return "@" in place or any("@" in option.partition("=")[0] for option in query.split("&"))
 
 
 class HiddenURL(str):
@@ -200,10 +233,10 @@ def _split(url: str) -> URL:
         # Raised below, outside of this block: the cause quotes pieces of the URL.
         parsed = None
     is_file = parsed is not None and parsed.get_backend_name() == "sqlite"
-    if parsed is None or "@" in (parsed.host or "") or (is_file and parsed.host):
+    is_odd_host = parsed is not None and (parsed.host if is_file else "@" in (parsed.host or ""))
+    if parsed is None or is_odd_host or (not is_file and is_cut_short(text)):
         raise SettingsError(
-            f"The database URL cannot be read. Seen: {mask_url(url)}. Expected: {FORMS}.",
-            hint="write characters such as @ : / ? # in a user name or password percent-encoded (@ is %40).",
+            f"The database URL cannot be read. Seen: {mask_url(url)}. Expected: {FORMS}.", hint=ENCODED
         )
     return parsed
 
@@ -218,84 +251,3 @@ def _uri_path(name: str, query: Mapping[str, str | tuple[str, ...]]) -> Path | N
     if not path or path == ":memory:" or re.search(r"(^|&)(mode=memory|vfs=memdb)(&|$)", options):
         return None
     return Path(path)
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
-
-
-_NUMBERS: Final[Mapping[str, Callable[[Any], float]]] = {
-    "timeout": _seconds,
-    "command_timeout": _seconds,
-    "statement_cache_size": int,
-    "max_cached_statement_lifetime": int,
-    "max_cacheable_statement_size": int,
-    "prepared_statement_cache_size": int,
-}
-# Arguments of asyncpg.connect that are text; host and port are joined by SQLAlchemy.
-_TEXTS: Final = frozenset(
-    {"host", "port", "passfile", "service", "servicefile", "target_session_attrs", "krbsrvname", "gsslib"}
-)
-# What libpq does and asyncpg cannot; sent to the server they would be unknown settings.
-_REFUSED: Final = frozenset(
-    {"channel_binding", "client_encoding", "fallback_application_name", "gssdelegation", "gssencmode"}
-    | {"hostaddr", "keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval"}
-    | {"load_balance_hosts", "replication", "require_auth", "requirepeer", "requiressl", "sslcertmode"}
-    | {"sslcompression", "sslsni", "tcp_user_timeout"}
-    # Arguments of the driver that are not text.
-    | {"async_creator_fn", "connection_class", "direct_tls", "dsn", "loop", "prepared_statement_name_func"}
-    | {"record_class", "server_settings"}
-)
-_NAMES: Final = {"sslmode": "ssl", "connect_timeout": "timeout", "dbname": "database", "user": "username"}
-
-
-def _postgres(parsed: URL) -> URL:
-    """Return the URL in asyncpg's terms."""
-    query: dict[str, str | tuple[str, ...]] = {}
-    parts: dict[str, str] = {}
-    rest: dict[str, str] = {}
-    for key, value in parsed.query.items():
-        name = _NAMES.get(key, key)
-        if key in ("host", "port"):
-            query[key] = value
-            continue
-        _check_option(key, name, value, query.get(name))
-        text = str(value)
-        if name in ("database", "username", "password"):
-            parts[name] = text
-        elif name == "ssl" or name in _NUMBERS or name in _TEXTS:
-            query[name] = text
-        else:
-            rest[name] = text
-    if rest:
-        # Certificates are read, and server settings such as application_name collected, by asyncpg's
-        # own parser alone.
-        query["dsn"] = f"postgresql://?{urlencode(rest)}"
-    return parsed.set(
-        drivername="postgresql+asyncpg",
-        database=parts.get("database"),
-        username=parts.get("username"),
-        password=parts.get("password"),
-        query=query,
-    )
-
-
-def _check_option(key: str, name: str, value: object, earlier: object) -> None:
-    """Refuse an option that asyncpg would not honour or would stumble over."""
-    problem = hint = None
-    if isinstance(value, tuple) or (earlier is not None and earlier != value):
-        problem, hint = "is given more than once, with different values", "keep one of them."
-    elif key in _REFUSED:
-        problem, hint = "is not an option of the driver, asyncpg", f"remove {key} from the URL."
-    elif name == "ssl" and value not in _SSL_MODES:
-        problem, hint = f"cannot be {value!r}", f"one of {', '.join(_SSL_MODES)}."
-    elif name in _NUMBERS:
-        try:
-            _NUMBERS[name](value)
-        except ValueError:
-            problem, hint = f"cannot be {value!r}", f"a number, such as {key}=10."
-    if problem:
-        raise SettingsError(f"The option {key!r} of the database URL {problem}.", hint=hint)

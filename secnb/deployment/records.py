@@ -60,7 +60,8 @@ class RecordHelpers(Held):
         -------
         DataFrame
             Whole numbers as Int64, times (columns that end in ``_at``) as UTC, the rest as it is. Columns
-            that hold secrets are masked. Times before the year 1 and after 9999 are missing, and counted in
+            that hold secrets are masked by the name that they have in the result: under an alias they are
+            shown. Times before the year 1 and after 9999 are missing, and counted in
             ``attrs["unreadable"]``; a lone surrogate in text is its escape. Rows become columns as they
             come, so that a large result takes little more memory than its frame. More than 10,000 rows
             are read anew by a process of their own, several times as fast, and come as Arrow (extra

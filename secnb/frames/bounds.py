@@ -8,6 +8,7 @@ bound are compared in one form, and the others as they are, which an index serve
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ _BEFORE_ALL, _AFTER_ALL = "", "~"
 
 
 def time_conditions(
-    column: str, since: datetime | None, until: datetime | None, *, dialect: str
+    column: str, since: datetime | None, until: datetime | None, *, dialect: str, mark: str = ""
 ) -> tuple[list[str], dict[str, Any]]:
     """Return conditions in SQL for ``since <= column < until``, and their parameters.
 
@@ -28,20 +29,24 @@ def time_conditions(
     since, until : datetime or None
         Aware; None for no bound.
     dialect : {"sqlite", "postgresql"}
+    mark : str
+        What the names of the parameters end in, where a statement has several such conditions.
     """
     bounds = {name: stamp for name, stamp in (("since", since), ("until", until)) if stamp is not None}
     if dialect != "sqlite":
         signs = {"since": ">=", "until": "<"}
-        return [f"{column} {signs[name]} :{name}" for name in bounds], dict(bounds)
+        conditions = [f"{column} {signs[name]} :{name}{mark}" for name in bounds]
+        return conditions, {f"{name}{mark}": stamp for name, stamp in bounds.items()}
     where: list[str] = []
     params: dict[str, Any] = {}
     for name, stamp in bounds.items():
-        params |= {name: _text_bound(stamp), f"{name}_from": _day(stamp, -1), f"{name}_to": _day(stamp, 2)}
+        at, first, last = (f"{name}{mark}{end}" for end in ("", "_from", "_to"))
+        params |= {at: _text_bound(stamp), first: _day(stamp, -1), last: _day(stamp, 2)}
         # The first part is what an index serves, the second keeps the conversion for the days around.
         where.append(
-            f"{column} >= :since_from AND ({column} >= :since_to OR {_in_utc(column)} >= :since)"
+            f"{column} >= :{first} AND ({column} >= :{last} OR {_in_utc(column)} >= :{at})"
             if name == "since"
-            else f"{column} < :until_to AND ({column} < :until_from OR {_in_utc(column)} < :until)"
+            else f"{column} < :{last} AND ({column} < :{first} OR {_in_utc(column)} < :{at})"
         )
     return where, params
 
@@ -49,7 +54,9 @@ def time_conditions(
 def _text_bound(stamp: datetime) -> str:
     """Return a time bound as the shortest text, which sorts before every longer form of the same instant."""
     text = stamp.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
-    return text.rstrip("0") if "." in text else text
+    text = text.rstrip("0") if "." in text else text
+    # A time may be stored without its seconds or minutes, and a midnight as its date.
+    return re.sub(r"( 00)?(:00)*$", "", text)
 
 
 def _day(stamp: datetime, days: int) -> str:
@@ -62,12 +69,22 @@ def _day(stamp: datetime, days: int) -> str:
 
 def _in_utc(column: str) -> str:
     """Return an expression for a stored time as the text that SQLAlchemy would have stored."""
+    # SQLite reads no offset such as +05 (PostgreSQL's text) or +0530 (strftime's %z).
+    whole = (
+        f"CASE WHEN substr({column}, -3, 1) IN ('+', '-') THEN {column} || ':00' "
+        f"WHEN substr({column}, -5, 1) IN ('+', '-') "
+        f"THEN substr({column}, 1, length({column}) - 2) || ':' || substr({column}, -2) ELSE {column} END"
+    )
     # The fraction goes round the conversion, which knows no microseconds.
     converted = (
-        f"strftime('%Y-%m-%d %H:%M:%S', substr({column}, 1, min(19, length({column}) - 6)) || "
-        f"substr({column}, -6)) || substr({column}, 20, max(0, length({column}) - 25))"
+        "strftime('%Y-%m-%d %H:%M:%S', substr(at, 1, min(19, length(at) - 6)) || substr(at, -6)) "
+        "|| substr(at, 20, max(0, length(at) - 25))"
     )
-    return (
-        f"CASE WHEN {column} GLOB '*[0-9]:[0-9][0-9]*[+-][0-9][0-9]:[0-9][0-9]' "
-        f"THEN coalesce({converted}, {column}) ELSE rtrim(replace({column}, 'T', ' '), 'Z') END"
+    other = (
+        "SELECT CASE WHEN substr(at, -6, 1) IN ('+', '-') AND substr(at, -3, 1) = ':' "  # noqa: S608
+        f"THEN coalesce({converted}, at) ELSE rtrim(replace(at, 'T', ' '), 'Z') END "
+        f"FROM (SELECT {whole} AS at)"
     )
+    # Most times are as SQLAlchemy stores them, or shorter.
+    is_plain = f"substr({column}, 11, 1) IN (' ', '') AND substr({column}, 14) NOT GLOB '*[-+Z]*'"
+    return f"CASE WHEN {is_plain} THEN {column} ELSE ({other}) END"

@@ -63,7 +63,7 @@ class GrowingSeries:
         if self._is_missing is not None:
             return pd.Series(_MASKED[self._dtype](numbers, self._is_missing.taken()), copy=False)
         # Objects that happen to be text would else become a series of text.
-        series = pd.Series(numbers, dtype=numbers.dtype, copy=False)
+        series: pd.Series[Any] = pd.Series(numbers, dtype=numbers.dtype, copy=False)
         return series.dt.tz_localize("UTC") if self._dtype == TIME else series
 
 

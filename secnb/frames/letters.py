@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -17,18 +15,17 @@ from secnb.errors import UnknownQueueError
 from secnb.frames.keynames import bare, both_forms, check_text, is_dead_letters, read_limit, source_of
 from secnb.frames.messages import Decoded, decode_message, plain_field
 from secnb.frames.notes import note
+from secnb.frames.payloads import load_object
 from secnb.frames.queues import fetch_other_queues
 from secnb.frames.secrets import mask_text, mask_value
 from secnb.frames.streams import decode_entry, entry_at, raw_entry
 from secnb.frames.times import read_time
+from secnb.frames.turns import in_turns
 from secnb.frames.typed import to_columns, to_frame
 from secnb.schema import DEAD_LETTERS, DLQ_FIELDS, KEY_PREFIX, QUEUE_FIELDS
 
-_TURN = 2000
 
-
-@dataclass(frozen=True)
-class _Letter:
+class _Letter(NamedTuple):
     """What one dead letter says; everything None where it says nothing that can be read."""
 
     ok: bool = False
@@ -95,15 +92,6 @@ async def _read_key(
     return rows, items.length, items.has_moved
 
 
-async def in_turns(row: Callable[[int], tuple[Any, ...]], n_rows: int) -> list[tuple[Any, ...]]:
-    """Return the rows; a long list is read in turns with whatever else runs, and Stop ends it."""
-    rows: list[tuple[Any, ...]] = []
-    for start in range(0, n_rows, _TURN):
-        rows += [row(pos) for pos in range(start, min(start + _TURN, n_rows))]
-        await asyncio.sleep(0)
-    return rows
-
-
 def _from(n_before: int, on_page: Callable[[int], None]) -> Callable[[int], None]:
     return lambda n_rows: on_page(n_before + n_rows)
 
@@ -152,10 +140,13 @@ async def _find_keys(redis: RedisReader, name: str | None, *, prefix: str) -> li
 
 
 def _item_row(raw: bytes, key: str, pos: int, timezone: tzinfo) -> tuple[Any, ...]:
-    decoded = decode_message(raw)
-    letter = read_letter(decoded.payload, timezone)
-    error = letter.error if decoded.error is None else decoded.error
-    return _row(letter, error, raw, key=key, pos=pos, entry_id=None)
+    try:
+        payload, poison = load_object(raw), None
+    except (ValueError, RecursionError):
+        decoded = decode_message(raw)
+        payload, poison = decoded.payload, decoded.error
+    letter = read_letter(payload, timezone)
+    return _row(letter, poison or letter.error, raw, key=key, pos=pos, entry_id=None)
 
 
 def _entry_row(entry: Entry, key: str, pos: int, timezone: tzinfo) -> tuple[Any, ...]:

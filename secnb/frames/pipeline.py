@@ -15,6 +15,7 @@ from secnb.core.reader import DatabaseReader
 from secnb.core.redis_reader import RedisReader
 from secnb.errors import SecnbError, UnreachableError
 from secnb.frames.batches import Limits, read_open_batches
+from secnb.frames.bounds import time_conditions
 from secnb.frames.keynames import bare
 from secnb.frames.notes import note
 from secnb.frames.queues import read_messages, read_queues
@@ -230,12 +231,9 @@ async def _recorded(
 
 async def _count(database: DatabaseReader, table: str, column: str, as_of: datetime) -> Recorded:
     newest = await database.fetch(f"SELECT max({column}) FROM {table}")  # noqa: S608 - names of our own
-    since: Any = as_utc("as_of", as_of - timedelta(hours=1))
-    bound = "CAST(:since AS timestamptz)"
-    if database.dialect == "sqlite":
-        bound, since = ":since", since.replace(tzinfo=None).isoformat(" ")
-    counting = f"SELECT count(*) FROM {table} WHERE {column} >= {bound}"  # noqa: S608
-    counted = await database.fetch(counting, {"since": since})
+    since = as_utc("as_of", as_of - timedelta(hours=1))
+    where, params = time_conditions(column, since, None, dialect=database.dialect)
+    counted = await database.fetch(f"SELECT count(*) FROM {table} WHERE {where[0]}", params)  # noqa: S608
     return Recorded(table, _stamp(to_times([newest.rows[0][0]])[0]), int(counted.rows[0][0]))
 
 

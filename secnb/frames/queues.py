@@ -107,7 +107,7 @@ async def read_messages(
         read = await fetch_entries(redis, key, n=n, side=side, on_page=on_page)
         # After the items, or the newest ones would be ahead of it.
         now = await redis.fetch_time()
-        frame = to_entry_messages(
+        frame = await to_entry_messages(
             read.items, stream=key, first_pos=read.first_pos, now=now, timezone=timezone
         )
     else:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from secnb.core.reader import DatabaseReader
 from secnb.errors import QueryError, SecnbError
+from secnb.frames.bounds import time_conditions
 from secnb.frames.secrets import is_secret, is_suspect, mask_bytes, mask_text
 from secnb.frames.typed import MASK, mask_secrets, to_columns, to_times
 from secnb.schema import HISTORY
@@ -89,10 +90,10 @@ async def read_newest(reader: DatabaseReader, now: datetime) -> datetime:
     found: list[Any] = []
     for table in ("detections", "events"):
         column = HISTORY[table]
-        bound, value = _bound(reader, now)
-        query = f"SELECT max({column}) FROM {table} WHERE {column} <= {bound}"  # noqa: S608 - names of our own
+        where, params = time_conditions(column, None, now + timedelta(microseconds=1), dialect=reader.dialect)
+        query = f"SELECT max({column}) FROM {table} WHERE {where[0]}"  # noqa: S608 - names of our own
         with contextlib.suppress(QueryError):
-            found += (await reader.fetch(query, {"secnb_since": value})).rows[0]
+            found += (await reader.fetch(query, params)).rows[0]
     times = to_times(found).dropna()
     return now if times.empty else min(now, times.max().to_pydatetime(warn=False))
 
@@ -116,9 +117,8 @@ async def read_recent(
     is_growing = since is not None and HISTORY.get(table) in names
     selection = _Selection(table, names, [], {}, "id" if "id" in names else None)
     if is_growing and since is not None:
-        bound, value = _bound(reader, since)
-        selection.where.append(f"{_quoted(HISTORY[table])} >= {bound}")
-        selection.params["secnb_since"] = value
+        column = _quoted(HISTORY[table])
+        selection.where, selection.params = time_conditions(column, since, None, dialect=reader.dialect)
     rows, is_truncated = await _pages(reader, selection, limit, on_page)
     recent = Recent({}, len(rows), since if is_growing else None, is_truncated)
     if is_truncated:
@@ -174,14 +174,6 @@ async def _counted(reader: DatabaseReader, selection: _Selection, n_rows: int) -
         counted = await reader.fetch(counting, selection.params, timeout_s=_COUNT_S)
         return f"{n_rows:,} of {int(counted.rows[0][0]):,} rows, the {newest}"
     return f"{n_rows:,} rows, the {newest}; how many there are was not counted"
-
-
-def _bound(reader: DatabaseReader, stamp: datetime) -> tuple[str, Any]:
-    if reader.dialect == "sqlite":
-        # The shortest text sorts before every longer form of the same instant.
-        text = stamp.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
-        return ":secnb_since", text.rstrip("0") if "." in text else text
-    return "CAST(:secnb_since AS timestamptz)", stamp
 
 
 def _plain(value: Any) -> Any:

@@ -30,10 +30,11 @@ _SUSPECT: Final = (
     *("authorization", "bearer", "key_hash", "rtsp_u", "\\u00"),
 )
 _SUSPECT_BYTES: Final = tuple(each.encode() for each in _SUSPECT)
-_URL = re.compile(r"[A-Za-z][\w+.-]*:(?:\\?/){2}[^\s<>\"]*[@=][^\s<>\"]*")
+# Words can be long, such as an image in base64; each is gone through once, from its beginning.
+_URL = re.compile(r"(?<![\w+.-])((?:[+.-]|[^\WA-Za-z])*+)([A-Za-z][\w+.-]*+:(?:\\?/){2}[^\s<>\"]*+)")
 _ASSIGNED = re.compile(
-    r"([\w-]*(?:passw|passphrase|secret|token|api[_-]?key|credential|key_hash|rtsp_u)[\w-]*\\*[\"']?\s*[:=]\s*)"
-    r"(?:(\\*[\"'])(.*?)(?:\2|\Z)|([^\s,;&\"'\\}]+))",
+    r"((?<![\w-])(?>[\w-]*?(?:passw|passphrase|secret|token|api[_-]?key|credential|key_hash|rtsp_u))[\w-]*+"
+    r"\\*+[\"']?\s*+[:=]\s*+)(?:(\\*+[\"'])(.*?)(?:\2|\Z)|([^\s,;&\"'\\}]+))",
     re.IGNORECASE | re.DOTALL,
 )
 _BEARER = re.compile(
@@ -53,7 +54,11 @@ def is_suspect(text: str | bytes) -> bool:
         has_url = b":/" in lower or b":\\/" in lower
         return (has_url and (b"@" in lower or b"=" in lower)) or any(each in lower for each in _SUSPECT_BYTES)
     has_url = ":/" in lower or ":\\/" in lower
-    return (has_url and ("@" in lower or "=" in lower)) or any(each in lower for each in _SUSPECT)
+    return (has_url and ("@" in lower or "=" in lower)) or _has_word(lower)
+
+
+def _has_word(lower: str) -> bool:
+    return any(each in lower for each in _SUSPECT)
 
 
 def mask_text(text: str) -> str:
@@ -139,12 +144,16 @@ def _mask_field(name: str, value: Any) -> Any:
 
 
 def _mask_words(text: str) -> str:
-    text = _URL.sub(lambda found: _masked_url(found.group()), text)
+    text = _URL.sub(lambda found: found[1] + _masked_url(found[2]), text)
+    if not _has_word(text.lower()):
+        return text
     text = _BEARER.sub(rf"\1\2{MASK}", text)
     return _ASSIGNED.sub(_masked_word, text)
 
 
 def _masked_url(url: str) -> str:
+    if "@" not in url and "=" not in url:
+        return url
     plain = url.replace(r"\/", "/")
     masked = mask_url(plain)
     return url if masked == plain else masked

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pandas as pd
 
 from secnb.core.reader import DatabaseReader
+from secnb.frames.bounds import time_conditions
 from secnb.frames.stages import QUIET_S, Camera, Heard
 from secnb.frames.typed import to_times
 
@@ -15,7 +16,7 @@ from secnb.frames.typed import to_times
 _SECONDS: Final = 5.0
 _DAY: Final = timedelta(days=1)
 _DAYS: Final = 7
-_BOUND: Final = {"sqlite": ":{}", "postgresql": "CAST(:{} AS timestamptz)"}
+_TICK: Final = timedelta(microseconds=1)
 
 
 async def read_heard(database: DatabaseReader, as_of: datetime) -> Heard:
@@ -62,16 +63,15 @@ async def _count(
     database: DatabaseReader, camera_id: Any, windows: list[tuple[datetime, datetime]]
 ) -> tuple[int, ...]:
     """Return how much a camera recorded in each window."""
-    bound = _BOUND[database.dialect]
-    counts = ", ".join(
-        "(SELECT count(*) FROM detections WHERE camera_id = :camera_id "  # noqa: S608 - names of our own
-        f"AND detected_at > {bound.format(f'since_{n}')} AND detected_at <= {bound.format(f'until_{n}')})"
-        for n in range(len(windows))
-    )
-    params: dict[str, Any] = {"camera_id": camera_id}
+    counts, params = [], {"camera_id": camera_id}
     for n, window in enumerate(windows):
-        params |= dict(zip((f"since_{n}", f"until_{n}"), window, strict=True))
-    counted = await database.fetch(f"SELECT {counts}", params, timeout_s=_SECONDS)
+        # A window ends with its last record.
+        since, until = (end + _TICK for end in window)
+        where, bounds = time_conditions("detected_at", since, until, dialect=database.dialect, mark=f"_{n}")
+        params |= bounds
+        conditions = " AND ".join(["camera_id = :camera_id", *where])
+        counts.append(f"(SELECT count(*) FROM detections WHERE {conditions})")  # noqa: S608 - names of our own
+    counted = await database.fetch(f"SELECT {', '.join(counts)}", params, timeout_s=_SECONDS)
     return tuple(int(each) for each in counted.rows[0])
 
 

@@ -17,20 +17,21 @@ from secnb.frames.messages import (
     needed_fields,
 )
 from secnb.frames.times import enqueued_at, read_time
+from secnb.frames.turns import in_turns
 from secnb.frames.typed import to_times
 
 
-def to_entry_messages(
+async def to_entry_messages(
     entries: Sequence[Entry], *, stream: str, first_pos: int, now: datetime, timezone: tzinfo
 ) -> pd.DataFrame:
     """Return one row per entry with the columns of `secnb.schema.MESSAGES`; raw is `raw_entry`."""
     needed = needed_fields(stream)
-    decoded = [decode_entry(entry, needed=needed) for entry in entries]
+    decoded = await in_turns(lambda at: decode_entry(entries[at], needed=needed), len(entries))
     payloads = [each.payload for each in decoded]
     columns = message_columns(
-        [raw_entry(entry) for entry in entries],
+        await in_turns(lambda at: raw_entry(entries[at]), len(entries)),
         payloads,
-        to_times([entry_at(entry, timezone) for entry in entries]),
+        to_times(await in_turns(lambda at: entry_at(entries[at], timezone), len(entries))),
         lambda name: [payload.get(name) for payload in payloads],
     )
     return message_frame(

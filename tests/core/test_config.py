@@ -176,6 +176,14 @@ def test_a_refused_value_is_said_with_the_form_expected(
     assert variable in str(caught.value).partition("Hint: ")[2]
 
 
+def test_a_refused_url_keeps_its_own_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside where the variable is set."""
+    monkeypatch.setenv("DATABASE_URL", "postgresql://ann:hid@den/gem@db/security")
+    with pytest.raises(SettingsError, match=r"write @ as %40(.|\n)*set DATABASE_URL in") as caught:
+        Settings()
+    assert not any(part in str(caught.value) for part in ("hid", "den", "gem"))
+
+
 def test_a_broken_list_in_the_env_file_is_said_too() -> None:
     Path(".env").write_text("CORS_ORIGINS=http://a\n")
     with pytest.raises(SettingsError, match="CORS_ORIGINS cannot be 'http://a'"):

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -601,6 +602,8 @@ async def test_pages_of_a_statement_of_sqlalchemy(reader):
         ("timestamp", "20000-01-01 00:00:00", "20000-01-01 00:00:00"),
         ("date", "0044-03-15 BC", "0044-03-15 BC"),
         ("time", "24:00", "24:00:00"),
+        ("timetz", "24:00+00", "24:00:00+00"),
+        ("interval", "100000000 years 2 days", "1200000000 mons 2 days 0.0 secs"),
     ],
 )
 async def test_times_that_python_cannot_hold_come_as_text(postgres_reader, kind, value, expected):
@@ -611,3 +614,18 @@ async def test_times_that_python_cannot_hold_come_as_text(postgres_reader, kind,
     assert (odd, type(odd)) == (expected, OddTime)
     assert (str(at), str(on), last.year) == ("2026-01-15 06:00:00.250000+00:00", "2026-01-15", 9999)
     assert (await postgres_reader.fetch("SELECT 1")).rows[0][0] == 1
+
+
+@pytest.mark.parametrize(
+    ("sign", "expected"), [("", timedelta.max), ("-", timedelta.min)], ids=["infinity", "-infinity"]
+)
+async def test_spans_beside_an_infinite_one(postgres_reader, sign, expected):
+    """A time that is infinite less one that is not; the driver alone fails on it."""
+    spans = "'-1 year -14 mons'", "'3 days -00:00:01.5'", "'1 year 2 mons 3 days'"
+    odd = f"timestamptz '{sign}infinity' - timestamptz '2026-01-15'"
+    rows = await postgres_reader.fetch(f"SELECT {odd}, {', '.join(f'interval {span}' for span in spans)}")
+    ordinary = timedelta(days=-790), timedelta(days=3, seconds=-1.5), timedelta(days=428)
+    assert tuple(rows.rows[0]) == (expected, *ordinary)
+    assert (await postgres_reader.fetch(f"SELECT interval {spans[0]}")).rows[0][0] == ordinary[0]
+    sent = await postgres_reader.fetch("SELECT :span = interval '3 days -00:00:01.5'", {"span": ordinary[1]})
+    assert sent.rows[0][0]

@@ -220,7 +220,12 @@ async def test_a_client_with_the_right_password_connects(
     ("url", "message"),
     [
         ("http://:secret@h", "cannot be read"),
-        ("redis://u:secret/x@h:6379", "cannot be read"),
+        ("redis://u:secret/x@h:6379", r"cannot be read(.|\n)*write @ as %40"),
+        ("redis://u:12/secret@h:6379", r"cannot be read(.|\n)*/ as %2F"),
+        ("redis://u:12?secret@h", "cannot be read"),
+        ("redis://u:#secret@h/0", "cannot be read"),
+        ("redis://:1@secret/x@h", "cannot be read"),
+        ("unix://:secret/x@/run/redis.sock", "cannot be read"),
         ("", "cannot be read"),
         ("redis://:secret@h/0?colour=red", "unexpected keyword argument 'colour'"),
         ("redis://:secret@h/0?socket_timeout=soon", "cannot be read"),

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from secnb.core.url import connect_args, mask_url, parse_database_url, sqlite_path
+from secnb.core.url import connect_args, is_cut_short, mask_url, parse_database_url, sqlite_path
 from secnb.errors import SettingsError
 
 
@@ -91,6 +92,60 @@ def test_an_error_about_a_url_neither_shows_nor_chains_the_secret(url: str) -> N
         parse_database_url(url)
     assert "secret" not in str(caught.value)
     assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("password", ["a@b", "a@b/c", "a@1/c", "1@b/2", "a@b?c", "a@b#c", "@", "/@?", "a@[b"])
+def test_a_password_that_is_not_encoded_is_told(password: str) -> None:
+    """Its first @ ends it, and what follows would be a host, a name or an option."""
+    for rest in ("db:5432/security", "db/security?ssl=require", "db"):
+        with pytest.raises(SettingsError, match=r"ann:\*\*\*@db(.|\n)*write @ as %40"):
+            parse_database_url(f"postgresql://ann:{password}@{rest}")
+
+
+@pytest.mark.parametrize("password", ["a/b", "a?b", "a#b", "a:b", "a%b", "a[b]", "/", "1/2?x=1#3"])
+def test_what_does_not_end_a_password_needs_no_encoding(password: str) -> None:
+    parsed = parse_database_url(f"postgresql://ann:{password}@db:5432/security")
+    assert (parsed.password, parsed.host, parsed.database) == (password, "db", "security")
+
+
+@given(st.text(min_size=1), st.sampled_from(["postgresql", "redis"]))
+def test_an_encoded_password_is_never_taken_for_a_cut_one(password: str, scheme: str) -> None:
+    url = f"{scheme}://ann:{quote(password, safe='', errors='replace')}@db:5432/0?client_name=a@b"
+    assert not is_cut_short(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:12/ab@h:6379/0",
+        "redis://ann:12?ab@h",
+        "rediss://ann:#ab@h/0",
+        "redis://:a@b/c@h",
+        "unix://:a/b@/run/redis.sock",
+        " POSTGRES://ann:a@b/c@db/x",
+    ],
+)
+def test_a_password_that_was_cut_short(url: str) -> None:
+    assert is_cut_short(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h",
+        "redis://:a@b@h:6379/0",
+        "redis://h:6379?password=a@b",
+        "unix:///home/ann@work/redis.sock",
+        "unix://ann:secret@/home/ann@work/redis.sock",
+        "postgresql://db/x",
+        "postgresql://ann@db/x@y",
+        "postgresql://ann:secret@db/x?application_name=a@b",
+        "postgresql://[::1]:5432/x",
+    ],
+)
+def test_an_ordinary_url_is_not_cut_short(url: str) -> None:
+    """Redis ends a user and a password at the last @ before the path."""
+    assert not is_cut_short(url)
 
 
 def test_no_text_of_an_engine_shows_a_secret() -> None:

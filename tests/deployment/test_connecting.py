@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import secnb
-from secnb.errors import BadInputError, BridgeError, MissingDependencyError
+from secnb.errors import BadInputError, BridgeError, MissingDependencyError, SettingsError
 
 
 def test_the_notebook_loop_needs_a_running_loop(database, redis_url):
@@ -40,3 +40,18 @@ async def test_a_loop_that_cannot_be_patched_is_refused(monkeypatch):
     monkeypatch.setattr(pytest.importorskip("nest_asyncio2"), "apply", refuse)
     with pytest.raises(BridgeError, match="Can't patch loop"):
         secnb.connect(loop="notebook")
+
+
+@pytest.mark.parametrize("source", ["argument", "environment", "data/runtime.env", ".env"])
+def test_a_password_that_is_not_encoded_is_told(tmp_path, monkeypatch, source):
+    """Wherever the URL stands, what is wrong is said, and nothing of the password is shown."""
+    url = "postgresql://ann:hid@den/gem@db/security"
+    (tmp_path / "data").mkdir()
+    (tmp_path / ".env").touch()
+    if source == "environment":
+        monkeypatch.setenv("DATABASE_URL", url)
+    elif source != "argument":
+        (tmp_path / source).write_text(f"DATABASE_URL={url}\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"ann:\*\*\*@db/security(.|\n)*write @ as %40") as caught:
+        secnb.connect(tmp_path / ".env", database_url=url if source == "argument" else None)
+    assert not any(part in str(caught.value) for part in ("hid", "den", "gem"))

@@ -14,7 +14,7 @@ import pytest
 import redis
 
 import secnb
-from secnb.errors import DatabaseNotFoundError, QueryError, SecnbError, UnreachableError
+from secnb.errors import DatabaseNotFoundError, DegradedWarning, QueryError, SecnbError, UnreachableError
 
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
 
@@ -130,6 +130,19 @@ def test_postgres_restarted_during_a_call(post, own_postgres, in_thread, mode, r
     assert isinstance(outcome[0], UnreachableError), outcome
     assert "does not answer" in str(outcome[0])
     assert len(post.cameras()) == 2
+
+
+def test_a_password_that_the_server_refuses(own_postgres, redis_url):
+    """One with a % that was not encoded is sent as another."""
+    own_postgres.psql("CREATE ROLE ann LOGIN PASSWORD 'hid%41den';")
+    rules = Path(own_postgres.pgdata) / "pg_hba.conf"
+    rules.write_text(f"local all ann scram-sha-256\n{rules.read_text()}")
+    own_postgres.psql("SELECT pg_reload_conf();")
+    url = own_postgres.get_uri().replace("postgres:@", "ann:hid%{}41den@")
+    with pytest.warns(DegradedWarning, match="authentication failed(.|\n)*and % as %25") as warned:
+        secnb.connect(database_url=url.format(""), redis_url=redis_url).close()
+    assert "den" not in str(warned[0].message)
+    secnb.connect(database_url=url.format("25"), redis_url=redis_url).close()
 
 
 def test_postgres_stopped_and_started(post, own_postgres, running):

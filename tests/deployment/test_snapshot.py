@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import asyncpg
@@ -286,6 +287,22 @@ def test_the_default_is_the_last_day_of_the_history(sample, tmp_path):
         assert_same(kept.detections(), sample.detections(since=since))
         assert_same(kept.events(), sample.events(since=since))
         assert kept.detections().attrs["left_out"]["table detections"] == why
+
+
+def test_the_last_day_is_that_day_whatever_the_form_of_times(database, site, tmp_path):
+    """As text, a time with an offset to the west is before its day."""
+    west = timezone(timedelta(hours=-12))
+    stamps = [datetime(2026, 1, 15, tzinfo=west) + timedelta(hours=n) for n in range(72)]
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute(
+            "CREATE TABLE detections (id INTEGER PRIMARY KEY, camera_id TEXT, detected_at TEXT)"
+        )
+        rows = [("c0", each.isoformat()) for each in stamps]
+        connection.executemany("INSERT INTO detections (camera_id, detected_at) VALUES (?, ?)", rows)
+        connection.commit()
+    site.snapshot(tmp_path / "s")
+    with secnb.connect(tmp_path / "s") as kept:
+        assert kept.detections()["detected_at"].tolist() == stamps[-25:]
 
 
 def test_a_row_cap_keeps_the_newest_and_says_so(sample, tmp_path):

@@ -14,7 +14,8 @@ from secnb.frames.bounds import time_conditions
 from secnb.frames.typed import to_times
 
 zones = st.sampled_from([timezone(timedelta(minutes=n)) for n in (-720, -210, 0, 60, 330, 840)])
-moments = st.datetimes(datetime(2026, 1, 13), datetime(2026, 1, 17), timezones=st.just(UTC))  # noqa: DTZ001
+any_moments = st.datetimes(datetime(2026, 1, 13), datetime(2026, 1, 17), timezones=st.just(UTC))  # noqa: DTZ001
+moments = any_moments | any_moments.map(lambda at: at.replace(minute=0, second=0, microsecond=0))
 FORMS = (
     lambda at, zone: at.replace(tzinfo=None).isoformat(" ", "microseconds"),
     lambda at, zone: at.replace(tzinfo=None).isoformat(" "),
@@ -24,6 +25,12 @@ FORMS = (
     lambda at, zone: at.astimezone(zone).isoformat(" ", "milliseconds"),
     lambda at, zone: at.astimezone(zone).isoformat(" ", "seconds"),
     lambda at, zone: at.astimezone(zone).isoformat("T", "minutes"),
+    lambda at, zone: f"{at.astimezone(zone):%Y-%m-%dT%H:%M:%S%z}",
+    lambda at, zone: f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S.%f %z}",
+    lambda at, zone: f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S%z}".removesuffix("00"),
+    lambda at, zone: f"{at:%Y-%m-%d %H:%M}",
+    lambda at, zone: f"{at:%Y-%m-%dT%H}",
+    lambda at, zone: f"{at:%Y-%m-%d}",
 )
 stored = st.builds(lambda form, at, zone: form(at, zone), st.sampled_from(FORMS), moments, zones)
 
@@ -43,6 +50,8 @@ def found(texts: list[str], since: datetime | None, until: datetime | None) -> l
 @given(st.lists(stored, max_size=8), st.none() | moments, st.none() | moments)
 @example(["2026-01-15T08:00:00+00:00"], datetime(2026, 1, 15, 8, tzinfo=UTC), None)
 @example(["2026-01-15T07:59:59.999999Z"], datetime(2026, 1, 15, 8, tzinfo=UTC), None)
+@example(["2026-01-15 08:00:00+00", "2026-01-15T08:00"], datetime(2026, 1, 15, 8, tzinfo=UTC), None)
+@example(["2026-01-15"], datetime(2026, 1, 15, tzinfo=UTC), None)
 @example(["2026-01-15 22:00:00.000001+14:00"], None, datetime(2026, 1, 15, 8, tzinfo=UTC))
 def test_bounds_are_right_whatever_the_form(texts, since, until):
     """As text, T sorts after a space, and an offset counts for nothing."""

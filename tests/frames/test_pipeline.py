@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -69,6 +71,18 @@ def test_later_generations_show_an_incident_too(generation, incident, stage):
         frame = site.pipeline().set_index("stage")
     assert frame.loc[stage, "status"] in ("poisoned", "stuck", "silent")
     assert (frame.drop(["analysis_queue", stage])["status"] == "ok").all()
+
+
+def test_the_last_hour_is_that_hour_whatever_the_form_of_times():
+    """As text, T sorts after a space: all of the day would count."""
+    with secnb.sandbox(ends_at=NOW) as site:
+        hourly = site.pipeline()["out_per_hour"].dropna().tolist()
+        with contextlib.closing(sqlite3.connect(site.database_url.partition("///")[2])) as database:
+            for table, column in (("detections", "detected_at"), ("events", "started_at")):
+                database.execute(f"UPDATE {table} SET {column} = replace({column}, ' ', 'T')")
+            database.commit()
+        assert site.pipeline()["out_per_hour"].dropna().tolist() == hourly
+    assert max(hourly) > 0
 
 
 @pytest.mark.parametrize("hour", range(0, 24, 4))

@@ -70,7 +70,7 @@ async def look(tmp_path):
     """Return a function that looks at days of a record every ten minutes, per camera until its end."""
     readers = []
 
-    async def look_at(ends, *, days=10, removed=""):
+    async def look_at(ends, *, days=10, removed="", form="%Y-%m-%d %H:%M:%S.%f"):
         path = tmp_path / "cameras.db"
         with contextlib.closing(sqlite3.connect(path)) as connection:
             connection.execute("CREATE TABLE cameras (id TEXT, deleted_at TEXT)")
@@ -81,7 +81,7 @@ async def look(tmp_path):
                 )
                 n_gone = (NOW - end) // timedelta(minutes=10)
                 stamps = [end - timedelta(minutes=10 * n) for n in range(144 * days - n_gone)]
-                rows = [(name, f"{each:%Y-%m-%d %H:%M:%S.%f}") for each in stamps]
+                rows = [(name, each.strftime(form)) for each in stamps]
                 connection.executemany("INSERT INTO detections (camera_id, detected_at) VALUES (?, ?)", rows)
             connection.execute("INSERT INTO detections (camera_id, detected_at) VALUES ('porch', 'tomorrow')")
             connection.commit()
@@ -97,6 +97,13 @@ async def test_it_is_compared_with_the_same_times_of_the_days_before(look):
     (gate, porch) = (await look({"gate": ago(181), "shed": ago(1)})).cameras
     assert (gate.last_at, gate.quiet_s, gate.n_before) == (ago(181), 180 * 60.0, (18,) * 7)
     assert (porch.quiet_s, porch.n_before) == (0, ())
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S%z", "%Y-%m-%d %H:%M"])
+async def test_the_days_before_are_counted_whatever_the_form(look, form):
+    """As text, T sorts after a space: all of a day would count for any hour of it."""
+    (gate, _) = (await look({"gate": ago(181), "shed": ago(1)}, form=form)).cameras
+    assert gate.n_before == (18,) * 7
 
 
 async def test_a_day_of_long_silence_is_compared(look):
