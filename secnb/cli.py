@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
-from urllib.parse import quote
 
 import pandas as pd
 import typer
@@ -19,6 +17,7 @@ import typer
 from secnb import __version__
 from secnb.deployment import Deployment, connect
 from secnb.errors import SecnbError
+from secnb.lab.running import run_lab
 from secnb.sample import Generation, Sandbox
 from secnb.sample import sandbox as start_sandbox
 from secnb.settings_file import SettingSources, find_env_file
@@ -63,6 +62,8 @@ def lab(
 
     Whatever else is given goes to JupyterLab, such as --no-browser or --port=8899.
     """
+    if find_spec("jupyterlab") is None:
+        _fail("secnb lab needs jupyterlab, which is not installed.\n\nHint: pip install 'secnb[lab]'")
     if not folder.is_dir():
         _fail(
             f"There is no folder {folder.absolute()}.\n\n"
@@ -77,11 +78,11 @@ def lab(
     # An empty variable, as compose files have them, names nothing.
     if any(found[0] for found in named if found is not None):
         typer.echo("JupyterLab over the deployment that the environment describes.")
-        raise typer.Exit(_run_lab(folder, environment, context.args))
+        raise typer.Exit(run_lab(folder, environment, context.args))
     with _guarded(start_sandbox) as sample:
         typer.echo("No deployment in the environment: JupyterLab over a sandbox with synthetic data.")
         environment |= _variables(sample)
-        raise typer.Exit(_run_lab(folder, environment, context.args))
+        raise typer.Exit(run_lab(folder, environment, context.args))
 
 
 @app.command()
@@ -125,28 +126,6 @@ def _variables(sample: Sandbox) -> dict[str, str]:
         "REDIS_URL": sample.redis_url,
         "HSI_RUNTIME_ENV_PATH": str(sample.folder / RUNTIME_ENV_PATH),
     }
-
-
-def _run_lab(folder: Path, environment: dict[str, str], arguments: list[str]) -> int:
-    command = [sys.executable, "-m", "jupyterlab", str(folder)]
-    if (first := min(folder.glob("*.ipynb"), default=None)) is not None:
-        # Where to begin; an address among the arguments wins, since it comes later.
-        command.append(f"--LabApp.default_url=/lab/tree/{quote(first.name)}")
-    command += arguments
-    if hasattr(os, "geteuid") and os.geteuid() == 0 and "--allow-root" not in arguments:
-        # In a container there often is no other user; JupyterLab asks for this to be said.
-        command.append("--allow-root")
-    ended = threading.Event()
-    # JupyterLab answers Ctrl-C itself and asks whether to end; we wait for what it decides.
-    signal.signal(signal.SIGINT, lambda *_: None)
-    signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    child = subprocess.Popen(command, env=environment)
-    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
-    if ended.is_set():
-        # The signal came before there was a child to pass it on to.
-        child.terminate()
-    status = child.wait()
-    return status if status >= 0 else 128 - status
 
 
 def _guarded(start: Callable[[], Opened]) -> Opened:

@@ -246,6 +246,14 @@ def test_lab_refuses_a_folder_that_is_not_there(environment, tmp_path):
     assert list(Path(environment["TMPDIR"]).iterdir()) == []
 
 
+def test_lab_without_jupyterlab_names_the_extra(environment, tmp_path, monkeypatch):
+    """Exit code 2, before anything is started."""
+    monkeypatch.setitem(sys.modules, "jupyterlab", None)
+    done = run("lab", "--folder", ".", environment=environment)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "Hint: pip install 'secnb[lab]'" in done.stderr
+
+
 def server_of(log: Path) -> tuple[str, str] | None:
     """Return address and token of the JupyterLab whose output this is."""
     found = re.search(r"(http://127\.0\.0\.1:\d+)/\S*\?token=(\w+)", log.read_text())
@@ -276,9 +284,12 @@ def kernel_process(kernel_id: str) -> int | None:
 
 
 @on_linux
-@pytest.mark.parametrize("has_deployment", [False, True])
-def test_lab_serves_the_notebooks_until_it_is_ended(environment, sample, tmp_path, has_deployment):
-    """Kernels get the deployment of the environment, else a sandbox; afterwards nothing is left."""
+@pytest.mark.parametrize(
+    ("has_deployment", "number"),
+    [(False, signal.SIGTERM), (False, signal.SIGKILL), (True, signal.SIGTERM), (True, signal.SIGKILL)],
+)
+def test_lab_serves_the_notebooks_until_it_is_ended(environment, sample, tmp_path, has_deployment, number):
+    """Kernels get the deployment of the environment, else a sandbox; killed or not, nothing is left of it."""
     pytest.importorskip("jupyterlab", reason="JupyterLab is not installed")
     notebooks = tmp_path / "notebooks"
     notebooks.mkdir()
@@ -287,6 +298,7 @@ def test_lab_serves_the_notebooks_until_it_is_ended(environment, sample, tmp_pat
     )
     if has_deployment:
         environment |= {"DATABASE_URL": sample.database_url, "REDIS_URL": sample.redis_url}
+    environment["JUPYTER_CONFIG_PATH"] = str(tmp_path / "own")
     log = tmp_path / "log.txt"
     arguments = ["lab", "--folder", str(notebooks), "--no-browser", "--ip=127.0.0.1", "--port=0"]
     with running(*arguments, environment=environment, log=log) as process:
@@ -298,11 +310,12 @@ def test_lab_serves_the_notebooks_until_it_is_ended(environment, sample, tmp_pat
         wait_for(lambda: kernel_process(kernel), "the kernel's start")
         given = environment_of(kernel_process(kernel))
         assert (given["DATABASE_URL"] == sample.database_url) is has_deployment
+        assert given["JUPYTER_CONFIG_PATH"].startswith(f"{tmp_path / 'own'}{os.pathsep}")
         if not has_deployment:
             assert "sandbox with synthetic data" in log.read_text()
             with secnb.connect(database_url=given["DATABASE_URL"], redis_url=given["REDIS_URL"]) as site:
                 assert site.note.startswith("Synthetic")
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         process.wait(LIMIT_S)
     wait_for(lambda: not processes_that_name(environment["TMPDIR"]), "ending the processes")
     wait_for(lambda: not list(Path(environment["TMPDIR"]).glob("secnb-*")), "removing the folder")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
@@ -21,6 +22,9 @@ _NAMES: Final = {
     "risk_score": "risk",
     "risk_level_now": "level",
 }
+# A page breaks lines at hyphens, and a date that wraps is hard to read.
+_DAY: Final = re.compile(r"\b\d{4}-\d\d-\d\d\b(?= \d\d:)")
+_UNBROKEN: Final = r'<span style="white-space:nowrap">\g<0></span>'
 _SHOWN: Final = (
     *("event_id", "detection_id", "camera_id", "object_type", "started_at", "detected_at"),
     *("risk_score", "risk_level_now", "file_path"),
@@ -136,8 +140,7 @@ def _lost(comparison: ThresholdComparison) -> str:
     columns = [name for name in (*_SHOWN[:6], comparison.score, *_SHOWN[6:]) if name in shown.columns]
     shown = shown[columns].copy()
     for name in shown.select_dtypes("datetimetz").columns:
-        # A time that wraps is hard to read.
-        shown[name] = shown[name].dt.tz_convert("UTC").dt.strftime("%Y-%m-%d\N{NO-BREAK SPACE}%H:%M:%S")
+        shown[name] = shown[name].dt.tz_convert("UTC").dt.strftime("%Y-%m-%d %H:%M:%S")
         shown = shown.rename(columns={name: f"{name} (UTC)"})
     if "file_path" in shown.columns:
         paths = shown.pop("file_path")
@@ -146,4 +149,4 @@ def _lost(comparison: ThresholdComparison) -> str:
     what = (
         f"{thin(len(shown))} of {thin(len(true))} verified true ones that would disappear; all in .disappear."
     )
-    return f"<p>{html.escape(what)}</p>{_table(shown)}"
+    return f"<p>{html.escape(what)}</p>{_DAY.sub(_UNBROKEN, _table(shown))}"

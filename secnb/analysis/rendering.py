@@ -66,17 +66,21 @@ def _cell(numbers: pd.Series, column: str) -> str:
 
 
 def _groups(choice: ThresholdChoice) -> str:
-    """Show one line per group, up to a number that is still read."""
+    """Show one line per group, up to a number that is still read, and below them what there is to say."""
     if not choice.by:
         return ""
     table = choice.thresholds
     shown = table.head(_MOST_ROWS)
-    columns = [*choice.by, "threshold", "current", "status", "precision", "recall", "n_labelled", "reason"]
+    columns = [*choice.by, "threshold", "current", "status", "precision", "recall", "n_labelled"]
     if choice.rule.confidence is not None:
-        columns.insert(-1, "is_guaranteed")
+        columns.append("is_guaranteed")
     text = shown[columns].to_html(
         index=False, border=0, na_rep="\N{EN DASH}", float_format="{:.3g}".format, escape=True
     )
+    # In a column of their own they would be squeezed, or squeeze the numbers.
+    why = [f"{each.name}: {each.reason}." for each in choice.decisions[1 : len(shown) + 1] if each.reason]
+    if why:
+        text += f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in why)}</ul>"
     if len(table) > len(shown):
         text += f"<p>{thin(len(shown))} of {thin(len(table))} groups shown; all in .thresholds.</p>"
     return text

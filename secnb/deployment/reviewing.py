@@ -32,6 +32,9 @@ def review(frame: pd.DataFrame, *, store: LabelStore, site: Deployment | None = 
     where it stopped. A row judged again gets a new verdict, and the newest counts; ``store.undo()`` takes
     the last one back. "Unsure" is kept as such and is no truth. Several kernels may review with one store.
 
+    It takes the keys once it was clicked, or at once where its cell is still the active one (Ctrl+Enter);
+    what is typed in another cell is never a verdict.
+
     Parameters
     ----------
     frame : DataFrame
@@ -130,10 +133,8 @@ class Review:
     def __repr__(self) -> str:
         return f"<Review: {self.tally}; {f'{self.unit} is next' if self.unit else _nothing_left(self.tally)}>"
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, object]:
-        bundle = self._widget._repr_mimebundle_()
-        shown: dict[str, object] = dict(bundle[0] if isinstance(bundle, tuple) else bundle or {})
-        return shown | {"text/plain": repr(self)}
+    def _ipython_display_(self) -> None:
+        self._widget.appear(repr(self))
 
     def record(self, verdict: Verdict) -> None:
         """Store a verdict on the unit in view, and go on to the next one without a verdict.

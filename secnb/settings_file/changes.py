@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import html
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from secnb.settings_file.lines import Edit
+
+# A page breaks lines at hyphens, and an option of a command is one word.
+_OPTION: Final = re.compile(r"(?<!\S)--[a-z-]+")
+_UNBROKEN: Final = r'<span style="white-space:nowrap">\g<0></span>'
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -69,7 +74,7 @@ class SettingChange:
         """Show the difference, then what was written and what is still to be done; all escaped."""
         files = (("Before", self.backup), ("Log", self.log), ("Thresholds per group", self.thresholds))
         written = [f"{name}: {path}" for name, path in files if path is not None]
-        notes = "".join(f"<li>{_escaped(note)}</li>" for note in self.notes)
+        notes = "".join(f"<li>{_OPTION.sub(_UNBROKEN, _escaped(note))}</li>" for note in self.notes)
         difference = _escaped(self.diff or f" {self.after}")
         small = "<br>".join(map(_escaped, written))
         return (

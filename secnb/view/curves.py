@@ -9,6 +9,8 @@ import json
 from typing import Final
 
 from secnb.view.marks import (
+    BAND_OPACITY,
+    BELOW_OPACITY,
     COLOURS,
     LINE,
     TEXT,
@@ -30,7 +32,10 @@ _FIRED: Final = {
     "false alarms": "{fp}",
     "unlabelled": "{n} - {tp} - {fp}",
 }
+# Names of zones stand between two charts, where no line crosses them.
+_UNDER: Final = 9
 _POINT: Final[Spec] = {"type": "point", "filled": True, "size": 80, "aria": False}
+_AREA: Final[Spec] = {"type": "area", "clip": True, "aria": False}
 _AXIS: Final[Spec] = {"minExtent": 40, "titleFontWeight": "normal", "titleLimit": 130}
 
 
@@ -73,13 +78,13 @@ def rates(axes: Axes) -> Spec:
         "width": WIDTH,
         "height": 150,
         "layer": [
-            *zones(axes, words_y=142),
+            *zones(axes, words_y=_UNDER + 150),
             *marked(axes),
             *names_of_marked(axes),
             {
                 "transform": long,
                 "layer": [
-                    {"mark": {"type": "area", "opacity": 0.3, "clip": True, "aria": False}, "encoding": band},
+                    {"mark": {**_AREA, "opacity": BAND_OPACITY}, "encoding": band},
                     {
                         "transform": known,
                         "mark": {"type": "line", "strokeWidth": 2.5, "clip": True, "aria": False},
@@ -140,12 +145,8 @@ def fires(axes: Axes) -> Spec:
         "width": WIDTH,
         "height": 100,
         "layer": [
-            *zones(axes, words_y=None if axes.has_labels else 10),
-            {
-                "transform": stacked,
-                "mark": {"type": "area", "opacity": 0.75, "clip": True, "aria": False},
-                "encoding": area,
-            },
+            *zones(axes, words_y=None if axes.has_labels else _UNDER + 100),
+            {"transform": stacked, "mark": {**_AREA, "opacity": 1}, "encoding": area},
             *(_days_band(axes, total, point) if axes.has_reach else []),
             *marked(axes),
             *(names_of_marked(axes) if not axes.has_labels else []),
@@ -168,7 +169,7 @@ def _days_band(axes: Axes, total: list[Spec], point: Spec) -> list[Spec]:
         {"calculate": "datum.total + datum.reach", "as": "high"},
     ]
     y = {**point["y"], "field": "low"}
-    mark = {"type": "area", "color": LINE, "opacity": 0.45, "clip": True, "aria": False}
+    mark = {**_AREA, "color": LINE, "opacity": 0.45}
     return [{"transform": ends, "mark": mark, "encoding": {**point, "y": y, "y2": {"field": "high"}}}]
 
 
@@ -205,7 +206,10 @@ def scores(axes: Axes) -> Spec:
                     "y": y,
                     "y2": {"field": "above"},
                     "color": _colour(list(axes.kinds)),
-                    "opacity": {"condition": {"test": "datum.i >= position", "value": 0.9}, "value": 0.35},
+                    "opacity": {
+                        "condition": {"test": "datum.i >= position", "value": 1},
+                        "value": BELOW_OPACITY,
+                    },
                 },
             },
             *marked(axes, named=True),

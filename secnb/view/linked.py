@@ -15,11 +15,16 @@ from secnb.errors import BadInputError
 from secnb.view.marks import Spec
 from secnb.view.pages import VEGA_LITE
 from secnb.view.panels import Panel
+from secnb.view.remains import show_with_remains
 
 _DRAWN: Final = "finalize = api.finalize;"
 # With that, JupyterLab leaves the keys of the menus alone.
 _KEYS: Final = "for (const menu of el.querySelectorAll('select')) menu.dataset.lmSuppressShortcuts = 'true';"
 _DEBOUNCE_MS: Final = 20
+_WORDS: Final = (
+    "A panel linked with Python is here while its kernel runs. If it is not: run the notebook again up to "
+    "this cell. Without link=True, a panel stays live."
+)
 
 
 @cache
@@ -43,8 +48,8 @@ class _Number(traitlets.Float):  # type: ignore[type-arg]
 class LinkedPanel(alt.JupyterChart):
     """A panel that is linked with Python; made by ``panel(sweep, link=True)``.
 
-    It is a widget: it needs a kernel, and shows nothing in a notebook that is only read. The page sends
-    the threshold when the slider is released, not while it moves.
+    It is a widget: it needs a kernel, and in a notebook that is only read, words say so. The page
+    sends the threshold when the slider is released, not while it moves.
 
     Parameters
     ----------
@@ -76,6 +81,9 @@ class LinkedPanel(alt.JupyterChart):
 
     def __repr__(self) -> str:
         return f"<LinkedPanel: {self.panel.title}, at {self.threshold:g}>"
+
+    def _ipython_display_(self) -> None:
+        show_with_remains(self, text=repr(self), words=_WORDS)
 
     @traitlets.validate("threshold")
     def _at_a_position(self, proposal: dict[str, Any]) -> float:

@@ -19,16 +19,20 @@ LINE_HEIGHT: Final = 15
 # Greys that can be read on white and on JupyterLab's dark background alike.
 TEXT: Final = "#7a7a7a"
 LINE: Final = "#808080"
-# Colours of Okabe and Ito, which colour-blind eyes tell apart: those with contrast on both backgrounds, the
-# blue a little lighter than theirs for that reason.
-_BLUE, _PURPLE, _GREEN, VERMILLION = "#0A7CC0", "#CC79A7", "#009E73", "#D55E00"
+# Hues of Okabe and Ito, as light or dark as it takes for colour-blind eyes to tell apart what stands side by
+# side, and for contrast with light and dark pages (tests/view/test_colours.py).
+_BLUE, _PURPLE, _GREEN, VERMILLION = "#0A70CC", "#CC79A7", "#117944", "#D55E00"
 _ORANGE: Final = "#E69F00"
+BAND_OPACITY: Final = 0.35
+"""Of intervals around a curve."""
+BELOW_OPACITY: Final = 0.5
+"""Of what does not fire at the slider."""
 COLOURS: Final = {
     "precision": _BLUE,
     "recall": _PURPLE,
     "true alarms": _GREEN,
     "false alarms": VERMILLION,
-    "unlabelled": "#999999",
+    "unlabelled": "#909090",
     "fires": _BLUE,
 }
 _SHADES: Final = {"not recorded": (LINE, 0.24), "unknown": (LINE, 0.1), "corrected": (_ORANGE, 0.1)}
@@ -132,7 +136,7 @@ def config() -> Spec:
     return {
         "background": "transparent",
         "view": {"stroke": None},
-        "concat": {"spacing": 14},
+        "concat": {"spacing": 18},
         "axis": {
             "labelColor": TEXT,
             "titleColor": TEXT,
@@ -141,7 +145,7 @@ def config() -> Spec:
             "gridColor": LINE,
             "gridOpacity": 0.2,
         },
-        "legend": {"labelColor": TEXT, "labelFontSize": 11, "symbolType": "square", "symbolOpacity": 0.75},
+        "legend": {"labelColor": TEXT, "labelFontSize": 11, "symbolType": "square"},
     }
 
 

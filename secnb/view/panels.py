@@ -191,9 +191,12 @@ def _spec(sweep: ThresholdSweep, slider: Slider, standings: Standings, title: st
     n_lines = max(row["caption"].count("\n") + 1 for row in rows)
     parts = [headline(axes), *([rates(axes)] if axes.has_labels else []), fires(axes), scores(axes)]
     start = next((rows[0][name] for name in ("chosen", "current") if name in rows[0]), None)
+    # JupyterLab takes the arrow keys of a menu, and of radio buttons, unless it is open.
+    keys = "Tab reaches the slider, which arrow keys move"
+    keys += ", and the menus, which Space opens." if columns else "."
     return {
         "$schema": SCHEMA,
-        "description": f"Threshold panel: {title}",
+        "description": f"Threshold panel: {title}. {keys}",
         "usermeta": EMBED,
         "background": "transparent",
         "config": config(),

@@ -55,10 +55,12 @@ function listed(pairs) {
   return pairs.flatMap(([name, text]) => [made("dt", {}, [name]), made("dd", {}, [text])]);
 }
 
-// Another cell in which someone types must go on to get the keys.
-function isTyping() {
-  const active = document.activeElement;
-  return active?.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(active?.tagName);
+// Someone who types, or is at another cell, must not give verdicts unawares: after Shift+Enter the next cell
+// is the active one, and the keys are for that.
+function isWaitedFor(root) {
+  const focus = document.activeElement;
+  const isTyping = focus?.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(focus?.tagName);
+  return !isTyping && root.closest(".jp-Cell")?.classList.contains("jp-mod-active");
 }
 
 function render({ model, el }) {
@@ -197,7 +199,7 @@ function render({ model, el }) {
   const shown = new ResizeObserver(() => {
     if (!root.isConnected) return;
     shown.disconnect();
-    if (!isTyping()) root.focus({ preventScroll: true });
+    if (isWaitedFor(root)) root.focus({ preventScroll: true });
   });
   shown.observe(root);
   model.send({ kind: "ready" });

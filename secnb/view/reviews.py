@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import anywidget
 
 from secnb.view.cards import Look, Tally
 from secnb.view.pictures import Picture
+from secnb.view.remains import show_with_remains
 
-_HERE = Path(__file__)
+_HERE: Final = Path(__file__)
+_WORDS: Final = (
+    "A review is here while its kernel runs. If it is not: run the notebook again up to this cell, and it "
+    "goes on where it stopped. All verdicts are in the label store."
+)
 
 
 class ReviewWidget(anywidget.AnyWidget):
@@ -32,6 +37,10 @@ class ReviewWidget(anywidget.AnyWidget):
     def __init__(self, on_message: Callable[[Mapping[str, Any]], None]) -> None:
         super().__init__()
         self.on_msg(lambda _widget, content, _buffers: on_message(content))
+
+    def appear(self, text: str) -> None:
+        """Show the card in a notebook; `text` stands where there are no widgets."""
+        show_with_remains(self, text=text, words=_WORDS)
 
     def show(
         self,

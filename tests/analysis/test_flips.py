@@ -407,6 +407,15 @@ def test_everything_shown_is_escaped():
     assert repr(comparison).startswith("<ThresholdComparison of confidence: 0.95 instead of 0.5: of 9 detect")
 
 
+def test_the_days_shown_do_not_wrap():
+    frame, events, pairs = linked()
+    shown = compare_thresholds(frame, current=0.5, proposed=0.95, events=events, memberships=pairs)
+    times = re.findall(r"<td>(.*\d\d:\d\d:\d\d)</td>", shown._repr_html_())
+    assert times
+    for time in times:
+        assert re.fullmatch(r'<span style="white-space:nowrap">[\d-]{10}</span> [\d:]{8}', time)
+
+
 def test_the_numbers_shown_are_signed_and_say_what_was_verified():
     """Nobody reads 4 verified false alarms for all that there are, nor none where nobody has looked."""
     frame = detections().assign(confidence=np.linspace(0.5, 0.9, 60))

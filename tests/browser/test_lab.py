@@ -27,6 +27,8 @@ async def test_quickstart_runs_and_the_slider_moves_the_numbers(lab, open_page, 
     async with open_page(lab.address, "quickstart") as page:
         await run_all(page)
         assert await page.locator(ERROR).all_inner_texts() == []
+        # Nothing lies on the notebook, such as the question whether to get the news of Jupyter.
+        assert await page.locator(".Toastify__toast").count() == 0
         slider = page.locator(f"{PANEL} input[name=threshold]")
         await slider.scroll_into_view_if_needed()
         assert await slider.input_value() == "0.5"

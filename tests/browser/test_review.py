@@ -142,3 +142,31 @@ async def test_keys_judge_hostile_data_and_nothing_of_it_is_saved(deployment, st
     for word in ("onerror", "base64", "iVBOR"):
         assert word not in saved.replace(BEGIN, "")
     assert len(store.labels()) == 6
+
+
+HERE = """
+import pandas as pd, secnb
+frame = pd.DataFrame({"event_id": range(3), "score": 0.5})
+store = secnb.LabelStore("typed.sqlite")
+"""
+PLAIN = "secnb.review(frame, store=store)"
+
+
+async def test_what_is_typed_at_another_cell_is_no_verdict(bare_lab, open_page):
+    """After Shift+Enter the keys are the next cell's; after Ctrl+Enter, the review's."""
+    async with open_page(bare_lab.write("typed.ipynb", [HERE, PLAIN, "x = 1"]), "review-typed") as page:
+        await page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
+        await page.locator(".jp-CodeCell .jp-InputArea-editor").first.click()
+        await page.keyboard.press("Shift+Enter")
+        await page.keyboard.press("Shift+Enter")
+        review, progress = page.locator(REVIEW), page.locator(f"{REVIEW}-progress")
+        await expect(review.locator("figure:visible")).to_have_count(1, timeout=LIMIT_MS)
+        await page.keyboard.press("Enter")
+        await page.keyboard.type("tfu = 2; ")
+        await expect(page.locator(".jp-CodeCell .cm-content").last).to_have_text("tfu = 2; x = 1")
+        await expect(progress).to_have_text("0 of 3 judged: 0 true, 0 false, 0 unsure")
+        await page.locator(".jp-CodeCell .jp-InputArea-editor").nth(1).click()
+        await page.keyboard.press("Control+Enter")
+        await expect(review).to_be_focused(timeout=LIMIT_MS)
+        await expect(review.locator("figure:visible")).to_have_count(1, timeout=LIMIT_MS)
+        await press(page, "t", "1 of 3 judged: 1 true, 0 false, 0 unsure")

@@ -250,7 +250,13 @@ def test_a_verdict_that_was_taken_back_is_open_again(store: LabelStore):
     assert (started.unit, started.tally.n_done) == ("event 1", 0)
 
 
-def test_what_a_cell_saves_is_how_far_it_is_and_no_more(store: LabelStore):
-    bundle = review(events(2), store=store)._repr_mimebundle_()
-    assert set(bundle) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
-    assert bundle["text/plain"].startswith("<Review: 0 of 2 judged")
+def test_what_a_cell_saves_is_how_far_it_is_and_what_to_do_later(store: LabelStore, monkeypatch):
+    """And no more: neither pictures nor facts."""
+    shown: list[dict[str, str]] = []
+    monkeypatch.setattr("secnb.view.remains.display", lambda bundle, **_: shown.append(bundle))
+    review(events(2), store=store)._ipython_display_()
+    live, remains = shown
+    assert set(live) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
+    assert live["text/plain"].startswith("<Review: 0 of 2 judged")
+    assert set(remains) == {"text/html", "text/plain"}
+    assert "run the notebook again up to this cell" in remains["text/plain"]

@@ -465,3 +465,9 @@ def test_a_change_of_others_while_it_is_written_is_not_lost(deployment, monkeypa
     save_setting(NAME, 0.62, deployment)
     assert deployment.read_text() == "NEW=1\n" + CONTENT.replace("=0.5 ", "=0.62 ")
     assert len(entries(deployment)) == 1
+
+
+def test_an_option_of_a_command_does_not_wrap_in_a_page(deployment):
+    shown = save_setting(NAME, 0.7, deployment)
+    assert '<span style="white-space:nowrap">--force-recreate</span>' in shown._repr_html_()
+    assert "--force-recreate" in " ".join(shown.notes)

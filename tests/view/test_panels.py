@@ -283,6 +283,14 @@ def test_the_slider_is_bound_to_a_range_that_keeps_the_arrow_keys():
     assert bind["data-lm-suppress-shortcuts"] == "true"
 
 
+def test_a_screen_reader_says_what_it_is_and_which_keys_it_takes():
+    assert panel(swept(labelled())).spec["description"] == (
+        "Threshold panel: truth against score, 600 units. Tab reaches the slider, which arrow keys move."
+    )
+    grouped = panel(swept(labelled(key=["a", "b"] * 300), by="key")).spec["description"]
+    assert grouped.endswith("which arrow keys move, and the menus, which Space opens.")
+
+
 def test_whole_numbers_to_100_have_positions_one_apart():
     result = swept(pd.DataFrame({"score": [20, 55, 90], "truth": [False, True, True]}))
     threshold = param(panel(result).spec, "threshold")
@@ -416,9 +424,9 @@ def test_the_last_bar_of_the_histogram_holds_the_end_of_the_axis():
     """It is drawn within the axis, and scores at the end alone are those that still fire there."""
     frame = pd.DataFrame({"score": [0.5, 0.995, 1.0, 1.0, np.inf], "truth": [True, True, True, False, None]})
     svg = drawn(panel(swept(frame)), threshold=1.0)
-    bars = re.findall(r'd="M([\d.]+),[\d.]+h([\d.]+)v[\d.]+h-[\d.]+Z" fill="#\w+" opacity="(0.35|0.9)"', svg)
+    bars = re.findall(r'd="M([\d.]+),[\d.]+h([\d.]+)v[\d.]+h-[\d.]+Z" fill="#\w+" opacity="(0.5|1)"', svg)
     ends = [(round(float(x) + float(width), 6), opacity) for x, width, opacity in bars]
-    assert ends == [(209.1, "0.35"), (410, "0.35"), *[(410, "0.9")] * 3]
+    assert ends == [(209.1, "0.5"), (410, "0.5"), *[(410, "1")] * 3]
 
 
 def test_192_groups_by_three_columns_take_at_most_a_megabyte_and_a_half():

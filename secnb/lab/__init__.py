@@ -1,0 +1,1 @@
+"""JupyterLab as ``secnb lab`` starts it."""
