@@ -23,7 +23,7 @@ N_GROUPS = 48
 
 
 def main() -> None:
-    """Print one line per kind of scores, then the memory of each."""
+    """Print one line per kind of scores, then the memory of each and of choosing."""
     warnings.simplefilter("ignore", secnb.SecnbWarning)
     generator = np.random.default_rng(0)
     truth = generator.random(N_ROWS) < 0.4
@@ -32,7 +32,7 @@ def main() -> None:
         generator.integers(0, N_GROUPS, N_ROWS), categories=[f"camera {i}" for i in range(N_GROUPS)]
     )
     grid = np.arange(101) / 100
-    memory: list[tuple[str, Callable[[], object]]] = []
+    works: list[tuple[str, Callable[[], object]]] = []
     for name, score in (("all distinct", distinct), ("four decimals", distinct.round(4))):
         frame = pd.DataFrame({"score": score, "is_true": truth, "camera_id": camera})
         kinds = {"": {}, ", at 101 thresholds": {"at": grid}, f", {N_GROUPS} groups": {"by": "camera_id"}}
@@ -54,34 +54,50 @@ def main() -> None:
             if "at" not in arguments:
                 is_equal = all(map(equals, each_group(ours()), peer()))
                 print(f"{'':4}counts equal, integer by integer: {is_equal}")
-            memory.append((f"{name}{kind}", ours))
-    times = pd.Timestamp("2026-03-01", tz="UTC") + pd.to_timedelta(np.arange(N_ROWS) * 2, unit="s")
-    frame = pd.DataFrame({"score": distinct, "is_true": truth, "camera_id": camera, "started_at": times})
-    for by in ((), "camera_id"):
-        sweep = secnb.sweep(frame, score="score", truth="is_true", by=by)
-        name = f"all distinct, times{', 48 groups' if by else ''}"
-        memory.append((name, lambda by=by: secnb.sweep(frame, score="score", truth="is_true", by=by)))
-        for share in (None, "last 30%"):
-            rule = {"precision_at_least": 0.9, "verify_on": share}
-            memory.append((f"choose, {name}, {share}", lambda s=sweep, rule=rule: s.choose(**rule)))
-    frame["chance"], frame["episode_id"] = np.where(truth, 0.5, 0.25), np.arange(N_ROWS) // 10
-    for kind in ({"probability": "chance"}, {"cluster": "episode_id"}):
-        sweep = secnb.sweep(frame, score="score", truth="is_true", **kind)
-        (name,) = kind
-        memory.append(
-            (f"with {name}=", lambda kind=kind: secnb.sweep(frame, score="score", truth="is_true", **kind))
-        )
-        for share in (None, "last 30%"):
-            rule = {"precision_at_least": 0.9, "verify_on": share}
-            memory.append((f"choose, with {name}=, {share}", lambda s=sweep, rule=rule: s.choose(**rule)))
+            works.append((f"{name}{kind}", ours))
+    print_memory(works, pd.DataFrame({"score": distinct, "is_true": truth, "camera_id": camera}))
+
+
+def print_memory(works: list[tuple[str, Callable[[], object]]], frame: pd.DataFrame) -> None:
+    """Print the peak of what was measured, and of sweep and choose by argument."""
+    frame["started_at"] = pd.Timestamp("2026-03-01", tz="UTC") + pd.to_timedelta(
+        np.arange(N_ROWS) * 2, unit="s"
+    )
+    frame["chance"] = np.where(frame["is_true"], 0.5, 0.25)
+    frame["weight"] = 0.5 + frame["score"]
+    frame["episode_id"] = np.arange(N_ROWS) // 10
+    shuffled = frame.sample(frac=1, random_state=0, ignore_index=True)
     # What is loaded on first use is no memory of the work.
     secnb.sweep(frame.head(1000), score="score", truth="is_true").choose(maximize="f1")
-    for name, work in memory:
-        tracemalloc.start()
-        work()
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        print(f"peak memory beyond the input, {name:<44} {peak / (8 * N_ROWS):5.2f} times the score column")
+    print("Peak memory beyond the input, in score columns of 8 bytes a row")
+    for name, work in works:
+        print(f"{f'sweep, {name}':<72}{peak(work):5.2f}")
+    by, chance, episode = {"by": "camera_id"}, {"probability": "chance"}, {"cluster": "episode_id"}
+    kinds = ({}, by, chance, episode, {"weight": "weight"}, chance | episode, by | chance, by | episode)
+    print(
+        f"{'all distinct, times':<36}{'sweep':>9}{'choose':>9}{'last 30%':>11}{'last 30%, rows shuffled':>26}"
+    )
+    for kind in kinds:
+        name = ", ".join(f"{argument}=" for argument in kind) or "plain"
+        peaks = [peak(lambda kind=kind: swept(frame, kind))]
+        for rows, share in ((frame, None), (frame, "last 30%"), (shuffled, "last 30%")):
+            sweep = swept(rows, kind)
+            peaks.append(peak(lambda s=sweep, on=share: s.choose(precision_at_least=0.9, verify_on=on)))
+        print("{:<36}{:>9.2f}{:>9.2f}{:>11.2f}{:>26.2f}".format(name, *peaks))
+
+
+def swept(frame: pd.DataFrame, kind: dict[str, str]) -> secnb.ThresholdSweep:
+    """Sweep it with some arguments."""
+    return secnb.sweep(frame, score="score", truth="is_true", **kind)
+
+
+def peak(work: Callable[[], object]) -> float:
+    """Return the most memory that the work allocates at a time, in score columns."""
+    tracemalloc.start()
+    work()
+    found = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return found / (8 * N_ROWS)
 
 
 def each_group(sweep: secnb.ThresholdSweep) -> list[tuple[np.ndarray, ...]]:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secnb.analysis.columns import TRUE, UNLABELLED, Counts
-from secnb.analysis.firing import lowest_firing
+from secnb.analysis.columns import TRUE
+from secnb.analysis.firing import Grid, lowest_firing
 from secnb.analysis.guarantees import busiest_scores
-from secnb.analysis.packing import blocks, positions
+from secnb.analysis.packing import blocks
 from secnb.analysis.rules import Outcomes, Rule
 from secnb.analysis.sweeps import ThresholdSweep
+from secnb.analysis.tallies import Tally
 from secnb.analysis.units import Units
 
 
@@ -60,13 +61,17 @@ class Labelled:
             yield part, Labelled(self.units, self.rows[part])
 
     def counted(self, grid: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return how many labelled units fire at each threshold, and how many of these are true."""
-        is_missed = self.is_missed
-        scores, is_true = self.scores[~is_missed], self.is_true[~is_missed]
-        order = np.argsort(scores)
-        first = lowest_firing(scores[order], grid)
-        before = np.concatenate(([0], np.cumsum(is_true[order])))
-        return len(scores) - first, before[-1] - before[first]
+        """Return how many labelled units fire at ascending thresholds, and how many of these are true."""
+        finder, reached = Grid(grid), np.zeros((2, len(grid) + 1), dtype=np.int64)
+        for _, part in self.parts():
+            can_fire = ~part.is_missed
+            n_reached, is_true = finder.n_reached(part.scores[can_fire]), part.is_true[can_fire]
+            reached += [
+                np.bincount(each, minlength=len(grid) + 1) for each in (n_reached, n_reached[is_true])
+            ]
+        # What reaches a threshold fires at it, and at all below.
+        n, k = np.cumsum(reached[:, :0:-1], axis=1)[:, ::-1]
+        return n, k
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -77,8 +82,10 @@ class Cell:
     ----------
     thresholds : ndarray of float64, shape (n_rows,)
         Ascending, the last ``inf``.
-    fired, tp, fp : ndarray, shape (n_rows,)
-        What fires at each of them, and what of it is true and false; as small as the sweep keeps them.
+    tally : Tally
+        What fires at each of them, and what of it is true and false, among those of all groups.
+    first : int
+        The place of the first threshold there.
     true : float
         All that is true, with misses.
     n_units, n_labelled : int
@@ -100,9 +107,8 @@ class Cell:
     """
 
     thresholds: NDArray[np.float64]
-    fired: Counts
-    tp: Counts
-    fp: Counts
+    tally: Tally
+    first: int
     true: float
     n_units: int
     n_labelled: int
@@ -116,7 +122,12 @@ class Cell:
 
     def outcomes(self, rows: slice | NDArray[np.int64]) -> Outcomes:
         """Return what happens at some rows."""
-        fired, tp, fp = (counts[rows].astype(np.float64) for counts in (self.fired, self.tp, self.fp))
+        if isinstance(rows, slice):
+            rows = slice(self.first + rows.start, self.first + rows.stop)
+        else:
+            rows = self.first + rows
+        counts = (self.tally.fired, self.tally.tp, self.tally.fp)
+        fired, tp, fp = (each[rows].astype(np.float64) for each in counts)
         return Outcomes(n_fired=fired, tp=tp, fp=fp, fn=self.true - tp)
 
     def at(self, thresholds: NDArray[np.float64]) -> Outcomes:
@@ -132,7 +143,7 @@ class Cell:
 
     def counted(self, grid: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return how many labelled units fire at each threshold, and how many of these are true."""
-        if self.units.factors is not None:
+        if self.units.has_factors:
             return self.labelled.counted(grid)
         outcomes = self.at(grid)
         return (outcomes.tp + outcomes.fp).astype(np.int64), outcomes.tp.astype(np.int64)
@@ -152,14 +163,7 @@ class Members:
     @cached_property
     def rows(self) -> list[NDArray[np.integer]]:
         """Their positions, group by group."""
-        units = self._units
-        is_known = (units.labels != UNLABELLED) & ~np.isnan(units.scores)
-        rows = positions(is_known if units.is_missed is None else is_known | units.is_missed)
-        if units.n_groups == 1:
-            return [rows]
-        groups = units.groups[rows]
-        order = np.argsort(groups, kind="stable")
-        return np.split(rows[order], np.searchsorted(groups[order], np.arange(1, units.n_groups)))
+        return self._units.by_group(self._units.known_rows)
 
 
 def cells_of(sweep: ThresholdSweep, rule: Rule) -> Iterator[Cell]:
@@ -168,8 +172,7 @@ def cells_of(sweep: ThresholdSweep, rule: Rule) -> Iterator[Cell]:
     busiest = busiest_days(units, rule)
     n_labelled = sweep.totals[["n_true", "n_false"]].sum(axis=1).to_numpy()
     n_units = n_labelled + sweep.totals["n_unlabelled"].to_numpy()
-    missed = np.empty(0, np.int64) if units.is_missed is None else units.groups[units.is_missed]
-    n_missed_rows = np.bincount(missed, minlength=sweep.n_groups)
+    n_missed_rows = np.bincount(units.groups[units.missed_rows], minlength=sweep.n_groups)
     known_from = -np.inf if units.recorded_from is None else units.recorded_from
     if rule.needs_labels and units.probability is None and units.shown_from is not None:
         known_from = max(known_from, units.shown_from)
@@ -178,9 +181,8 @@ def cells_of(sweep: ThresholdSweep, rule: Rule) -> Iterator[Cell]:
         rows = slice(int(sweep.offsets[group]), int(sweep.offsets[group + 1]))
         yield Cell(
             thresholds=tally.threshold[rows],
-            fired=tally.fired[rows],
-            tp=tally.tp[rows],
-            fp=tally.fp[rows],
+            tally=tally,
+            first=rows.start,
             true=float(tally.positives[group] + sweep.n_missed[group]),
             n_units=int(n_units[group]),
             n_labelled=int(n_labelled[group]),
@@ -201,14 +203,18 @@ def busiest_days(units: Units, rule: Rule) -> list[NDArray[np.float64]] | None:
     if units.day_numbers is None or units.days is None:
         return [np.empty(0)] * units.n_groups
     n_days = units.days.n_days
-    fires = units.day_numbers >= 0
-    if units.is_missed is not None:
-        fires &= ~units.is_missed
+    n_cells = n_days * units.n_groups
+    # What is not counted stands behind the last cell.
+    cells = np.full(len(units.day_numbers), n_cells, dtype=np.min_scalar_type(n_cells))
+    for rows in blocks(len(cells)):
+        swept, days = units.swept(rows), units.day_numbers[rows]
+        numbers = np.where(days >= 0, units.groups[rows] * np.int64(n_days) + days, n_cells)
+        cells[rows][swept] = numbers[swept]
     found = busiest_scores(
-        np.where(fires, units.groups.astype(np.int64) * n_days + units.day_numbers, -1),
+        cells,
         units.scores,
         units.weights,
-        n_days=n_days * units.n_groups,
+        n_days=n_cells,
         per_day=rule.alerts_per_day_at_most,
     )
     return list(found.reshape(units.n_groups, n_days))

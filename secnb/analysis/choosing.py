@@ -40,7 +40,7 @@ def choose(
     currents = _read_current(current, sweep.units.keys, sweep.by)
     if sweep.units.grid is not None:
         known = currents[~np.isnan(currents)]
-        sweep = count(replace(sweep.units, grid=np.union1d(sweep.units.grid, known)))
+        sweep = count(sweep.units.but(grid=np.union1d(sweep.units.grid, known)))
     note = [""]
     with Progress("choose", note) as progress:
 
@@ -62,23 +62,24 @@ def _choose(
 ) -> ThresholdChoice:
     """Decide for the whole and for every group, and read the numbers of both parts; show how far it is."""
     periods, is_early = read_periods(sweep.units, share)
-    parts = [sweep.units]
+    first, second = sweep.units, None
     if is_early is not None:
-        narrow = sweep.units.narrow()
-        parts = [narrow.part(is_early), narrow.part(~is_early)]
+        first, second = sweep.units.part(is_early), sweep.units.part(~is_early)
+        del is_early
     now = _common(currents)
-    early, late = _counted([_regroup(part, 0)[0] for part in parts] if sweep.by else parts, sweep)
+    early = _counted(_regroup(first, 0)[0] if sweep.by else first, sweep)
     show("the whole")
     decisions = [decide(next(cells_of(early, rule)), rule, current=now, seed=seed)]
-    distances = score_distances(early, late)
+    distances = []
     if sweep.by:
+        late = None if second is None else count(_regroup(second, 0)[0])
+        distances = score_distances(early, late)
         # The whole is done with, and never held beside the groups.
         del early, late
-        early, late = _counted(parts, sweep)
+        early = _counted(first, sweep)
         for decision in _decide_groups(early, rule, decisions[0], currents, now, seed=seed):
             decisions.append(decision)
             show(f"{len(decisions) - 1} of {early.n_groups} groups")
-        distances += score_distances(early, late)
     chosen = _numbers([decision.threshold for decision in decisions])
     in_force = _numbers([decision.current for decision in decisions])
 
@@ -93,8 +94,15 @@ def _choose(
         return pd.concat([total_readings(part, stays), readings(part, at[1:])], ignore_index=True)
 
     show("what happens there")
-    earlier, later = read(early, chosen), read(late, chosen)
     is_known = not np.isnan(in_force).all()
+    earlier = read(early, chosen)
+    earlier_current = read(early, in_force) if is_known else earlier.iloc[:0].reindex(earlier.index)
+    # Counted only now, so that it is not held while the earlier part is looked at.
+    late = None if second is None else count(second)
+    distances += score_distances(early, late)
+    caption = tuple(early.caption)
+    del early
+    later = read(late, chosen)
     return ThresholdChoice(
         score=sweep.score,
         by=sweep.by,
@@ -106,18 +114,17 @@ def _choose(
         decisions=tuple(decisions),
         periods=periods,
         earlier=earlier,
-        earlier_current=read(early, in_force) if is_known else earlier.iloc[:0].reindex(earlier.index),
+        earlier_current=earlier_current,
         later=later if late is None else later.join(_days_over(late, rule, chosen)),
         later_current=read(late, in_force) if is_known else later.iloc[:0].reindex(later.index),
         drift=drifts(distances, earlier, later),
-        caption=tuple(early.caption),
+        caption=caption,
     )
 
 
-def _counted(parts: list[Units], sweep: ThresholdSweep) -> tuple[ThresholdSweep, ThresholdSweep | None]:
-    """Return the sweeps of the earlier part, which may be all, and of the later one, if there is any."""
-    early = sweep if parts[0] is sweep.units else count(parts[0])
-    return early, count(parts[1]) if len(parts) > 1 else None
+def _counted(units: Units, sweep: ThresholdSweep) -> ThresholdSweep:
+    """Return the sweep of some units, which is the given one where nothing was left out."""
+    return sweep if units is sweep.units else count(units)
 
 
 def _decide_groups(
@@ -173,11 +180,11 @@ def _regroup(units: Units, n_keys: int) -> tuple[Units, NDArray[np.int64]]:
     found, keys = read_groups(units.keys, units.by[:n_keys])
     codes = found.astype(np.int64)
     n_missed = np.bincount(codes, weights=units.n_missed, minlength=len(keys))
-    groups = (
-        codes[units.groups] if n_keys else np.broadcast_to(np.zeros(1, dtype=np.int32), len(units.groups))
-    )
+    groups = np.broadcast_to(np.zeros(1, dtype=np.int32), len(units.groups))
+    if n_keys:
+        groups = codes.astype(units.groups.dtype)[units.groups]
     n_missed = n_missed.astype(units.n_missed.dtype)
-    return replace(units, by=units.by[:n_keys], keys=keys, groups=groups, n_missed=n_missed), codes
+    return units.but(by=units.by[:n_keys], keys=keys, groups=groups, n_missed=n_missed), codes
 
 
 def _days_over(late: ThresholdSweep, rule: Rule, chosen: NDArray[np.float64]) -> pd.DataFrame:

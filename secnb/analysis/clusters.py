@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secnb.analysis.columns import TRUE, UNLABELLED, dense
-from secnb.analysis.firing import lowest_firing
-from secnb.analysis.packing import blocks, positions
+from secnb.analysis.columns import TRUE, dense
+from secnb.analysis.firing import Grid
+from secnb.analysis.packing import blocks, order_of
 from secnb.analysis.units import Units
 
 Sizes = NDArray[np.float64]
@@ -47,7 +47,7 @@ def effective_sizes(
     """Return the effective sizes at thresholds of every group, those of group ``g`` from ``offsets[g]`` on.
 
     A ratio of sums over clusters, ``Y / N``, has the variance ``C / (C - 1) * sum((y - p n)^2) / N^2``.
-    The three sums in it grow by known amounts as the rows of falling score come in, so that all
+    The three sums in it grow by known amounts as the rows of falling reach come in, so that all
     thresholds take one pass. Without a cluster column, every row is a cluster of its own.
 
     References
@@ -56,104 +56,128 @@ def effective_sizes(
     number of positive counts estimated from survey data. Survey Methodology 24, 193-201.
     """
     sizes = np.full((4, len(threshold)), np.nan)
-    members = _members(units)
+    rows = units.known_rows
+    if units.weights is not None:
+        rows = rows[units.weights[rows] > 0]
+    members = units.by_group(rows)
     for group, (start, stop) in enumerate(pairwise(offsets)):
-        rows = members[group]
-        sizes[:, start:stop] = _of_group(units, rows, float(units.n_missed[group]), threshold[start:stop])
+        n_missed = float(units.n_missed[group])
+        sizes[:, start:stop] = _of_group(units, members[group], n_missed, threshold[start:stop])
     return EffectiveSizes(*sizes)
 
 
-def _members(units: Units) -> list[NDArray[np.integer]]:
-    """Return the labelled rows and the misses of each group, by falling score; misses come last."""
-    counts = (units.labels != UNLABELLED) & ~np.isnan(units.scores)
-    if units.is_missed is not None:
-        counts |= units.is_missed
-    if units.factors is not None:
-        counts &= units.factors > 0
-    rows = positions(counts)
-    falling = -units.scores[rows]
-    if units.is_missed is not None:
-        falling[units.is_missed[rows]] = np.nan
-    if units.n_groups == 1:
-        return [rows[np.argsort(falling, kind="stable")]]
-    groups = units.groups[rows]
-    order = np.lexsort((falling, groups))
-    return np.split(rows[order], np.searchsorted(groups[order], np.arange(1, units.n_groups)))
-
-
 def _of_group(units: Units, rows: NDArray[np.integer], n_missed: float, threshold: Sizes) -> Sizes:
-    # Misses stand at the end; what can fire comes first.
-    n_firing = len(rows) if units.is_missed is None else int(np.count_nonzero(~units.is_missed[rows]))
-    n_fired = n_firing - lowest_firing(units.scores[rows[:n_firing]][::-1], threshold)
-    true_values = (units.labels[rows] == TRUE).astype(np.float64)
-    if units.is_missed is not None:
-        true_values[n_firing:] = 1.0
-    if units.factors is not None:
-        true_values *= units.factors[rows]
-    clusters = None
-    if units.clusters is not None:
-        clusters, _ = dense(units.clusters[rows], int(units.clusters.max(initial=-1)) + 1)
-
-    def value(part: slice) -> Sizes:
-        return np.ones(len(rows[part])) if units.factors is None else units.factors[rows[part]]
-
-    def add_up(each: Callable[[slice], NDArray[np.generic]]) -> Sizes:
-        return _first_sums(each, n_firing)[n_fired]
-
-    y, n, is_new = _before(clusters, true_values, value, n_firing)
-    n_sum, y_sum = add_up(value), add_up(lambda part: true_values[part])
-    yy = add_up(lambda part: true_values[part] * (2 * y[part] + true_values[part]))
-    yn = add_up(
-        lambda part: value(part) * y[part] + true_values[part] * n[part] + value(part) * true_values[part]
-    )
-    nn = add_up(lambda part: value(part) * (2 * n[part] + value(part)))
-    n_clusters = add_up(lambda part: is_new[part])
-    rate = np.divide(y_sum, n_sum, out=np.full(len(n_sum), np.nan), where=n_sum > 0)
-    precision = _size(rate, n_sum, yy - 2 * rate * yn + rate**2 * nn, nn, n_clusters)
-    of_cluster = true_values if clusters is None else np.bincount(clusters, weights=true_values)
-    yt = add_up(lambda part: true_values[part] * of_cluster[part if clusters is None else clusters[part]])
+    asked, place = np.unique(threshold, return_inverse=True)
+    members = _Members(units, rows)
+    # Sums of what reaches so many thresholds, the farthest first; what reaches none comes last.
+    n, y, yy, yn, nn, n_clusters, yt = np.cumsum(_sums(members, asked), axis=1)[:, -2::-1][:, place]
+    rate = np.divide(y, n, out=np.full(len(n), np.nan), where=n > 0)
+    precision = _size(rate, n, yy - 2 * rate * yn + rate**2 * nn, nn, n_clusters)
     # A missed object without a row is a cluster of its own.
-    whole, squares = of_cluster.sum() + n_missed, (of_cluster**2).sum() + n_missed
-    n_true = float(np.count_nonzero(of_cluster)) + n_missed
-    rate = y_sum / whole if whole > 0 else np.full(len(y_sum), np.nan)
+    whole, squares, n_true = members.totals + n_missed
+    rate = y / whole if whole > 0 else np.full(len(y), np.nan)
     recall = _size(rate, whole, yy - 2 * rate * yt + rate**2 * squares, squares, n_true)
     return np.stack([precision, recall, n_clusters, np.full(len(threshold), n_true)])
 
 
-def _before(
-    clusters: NDArray[np.integer] | None,
-    true_values: Sizes,
-    value: Callable[[slice], Sizes],
-    n_firing: int,
-) -> tuple[Sizes, Sizes, NDArray[np.bool_]]:
-    """Add up true values and values of the rows before each of its cluster; say which is the first."""
-    if clusters is None:
-        nothing = np.broadcast_to(0.0, n_firing)
-        return nothing, nothing, np.broadcast_to(True, n_firing)
-    order = np.argsort(clusters[:n_firing], kind="stable").astype(clusters.dtype)
-    sizes = np.bincount(clusters[:n_firing])
-    sizes = sizes[sizes > 0]
-    starts = np.cumsum(sizes) - sizes
-    is_new = np.zeros(n_firing, dtype=np.bool_)
-    is_new[order[starts]] = True
-
-    def before(in_order: Sizes) -> Sizes:
-        found = np.cumsum(in_order)
-        found -= in_order
-        found -= np.repeat(found[starts], sizes)
-        in_order[order] = found
-        return in_order
-
-    return before(true_values[:n_firing][order]), before(value(slice(n_firing))[order]), is_new
+def occurring(clusters: NDArray[np.integer], flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return for every cluster whether a row with a flag is in it."""
+    found = np.zeros(int(clusters.max(initial=-1)) + 1, dtype=np.bool_)
+    for part in blocks(len(flags)):
+        found[clusters[part][flags[part]]] = True
+    return found
 
 
-def _first_sums(each: Callable[[slice], NDArray[np.generic]], n_rows: int) -> Sizes:
-    """Add up the first rows, from none to all; block by block, since that takes less memory."""
-    sums = np.zeros(n_rows + 1)
-    for part in blocks(n_rows):
-        sums[1:][part] = each(part)
-    np.cumsum(sums[1:], out=sums[1:])
-    return sums
+class _Members:
+    """The labelled rows and misses of a group; what they count for is read block by block."""
+
+    def __init__(self, units: Units, rows: NDArray[np.integer]) -> None:
+        self.units, self.rows = units, rows
+        self._numbers, self.n_clusters = None, 0
+        if units.clusters is not None:
+            self.n_clusters = int(units.clusters.max(initial=-1)) + 1
+            if self.n_clusters > 2 * len(rows):
+                # Of many clusters those of a small group are numbered anew.
+                self._numbers, self.n_clusters = dense(units.clusters[rows], self.n_clusters)
+        # What is true in each cluster; and its sum, the sum of squares, and how many are not 0.
+        self.true_of_cluster = np.zeros(self.n_clusters)
+        self.totals = np.zeros(3)
+        for part in blocks(len(rows)):
+            _, true = self.amounts(part)
+            if (clusters := self.clusters(part)) is None:
+                self._add_to_totals(true)
+            else:
+                np.add.at(self.true_of_cluster, clusters, true)
+        self._add_to_totals(self.true_of_cluster)
+
+    def clusters(self, part: slice | NDArray[np.integer]) -> NDArray[np.integer] | None:
+        """Return the numbers of the clusters of some of them; None where each stands alone."""
+        if self.units.clusters is None:
+            return None
+        return self.units.clusters[self.rows[part]] if self._numbers is None else self._numbers[part]
+
+    def _add_to_totals(self, true: Sizes) -> None:
+        self.totals += true.sum(), np.square(true).sum(), np.count_nonzero(true)
+
+    def amounts(self, part: slice | NDArray[np.integer]) -> Sizes:
+        """Return what some of them count for, and for true; shape (2, n)."""
+        rows = self.rows[part]
+        value, is_true = self.units.factors(rows), self.units.labels[rows] == TRUE
+        if self.units.is_missed is not None:
+            is_true |= self.units.is_missed[rows]
+        value = np.ones(len(rows)) if value is None else value
+        return np.stack([value, value * is_true])
+
+    def by_reach(self, asked: Sizes) -> Iterator[tuple[NDArray[np.integer], NDArray[np.integer]]]:
+        """Give blocks of those that fire somewhere, the farthest first, and what each lacks."""
+        finder = Grid(asked)
+        lacks = np.empty(len(self.rows), dtype=np.min_scalar_type(len(asked)))
+        for part in blocks(len(lacks)):
+            rows = self.rows[part]
+            scores, can_fire = self.units.scores[rows], ~np.isnan(self.units.scores[rows])
+            if self.units.is_missed is not None:
+                can_fire &= ~self.units.is_missed[rows]
+            lacks[part] = len(asked)
+            lacks[part][can_fire] -= finder.n_reached(scores[can_fire]).astype(lacks.dtype)
+        order, edges = order_of(lacks, len(asked) + 1)
+        for part in blocks(int(edges[len(asked)])):
+            yield order[part], lacks[order[part]]
+
+
+def _sums(members: _Members, asked: Sizes) -> Sizes:
+    """Add up what the rows of each reach add to the seven sums; shape (7, n_thresholds + 1)."""
+    found = np.zeros((7, len(asked) + 1))
+    so_far = np.zeros((2, members.n_clusters))
+    for at, lacks in members.by_reach(asked):
+        value, true = amounts = members.amounts(at)
+        clusters = members.clusters(at)
+        if clusters is None:
+            (n, y), is_new, of_cluster = np.zeros_like(amounts), np.ones(len(at), dtype=np.bool_), true
+        else:
+            (n, y), is_new = _before(clusters, amounts, so_far)
+            of_cluster = members.true_of_cluster[clusters]
+        added = (
+            *(value, true, true * (2 * y + true), value * y + true * n + value * true),
+            *(value * (2 * n + value), is_new, true * of_cluster),
+        )
+        first = np.flatnonzero(np.diff(lacks, prepend=lacks[0] + 1))
+        found[:, lacks[first]] += np.add.reduceat(np.stack(added), first, axis=1)
+    return found
+
+
+def _before(clusters: NDArray[np.integer], amounts: Sizes, so_far: Sizes) -> tuple[Sizes, NDArray[np.bool_]]:
+    """Add up the amounts of the rows before each of its cluster; say which row is the first of it."""
+    order = np.argsort(clusters, kind="stable")
+    ordered = clusters[order]
+    first = np.flatnonzero(np.diff(ordered, prepend=-1))
+    in_order = amounts[:, order]
+    sums = np.cumsum(in_order, axis=1) - in_order
+    sums += np.repeat(so_far[:, ordered[first]] - sums[:, first], np.diff(first, append=len(order)), axis=1)
+    found, is_new = np.empty_like(sums), np.zeros(len(order), dtype=np.bool_)
+    found[:, order] = sums
+    is_new[order[first]] = so_far[0, ordered[first]] == 0
+    so_far[:, ordered[first]] += np.add.reduceat(in_order, first, axis=1)
+    return found, is_new
 
 
 def _size(

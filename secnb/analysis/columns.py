@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from secnb.analysis.packing import blocks
+from secnb.analysis.packing import blocks, position_type
 from secnb.errors import BadInputError, UnknownColumnError
 
 Counts = NDArray[Any]
@@ -23,6 +23,10 @@ LARGEST_EXACT = 2**53
 
 _LEAST_CHANCE = 1e-9
 _MOST_CELLS = 2**20
+
+# So many rows make a table that stays in the processor's cache.
+_FACTORIZED = 2**17
+
 _TRUTH_KINDS = frozenset({"boolean", "integer", "floating", "mixed-integer-float"})
 
 
@@ -180,7 +184,9 @@ def factorize(column: pd.Series, *, sort: bool = False) -> tuple[NDArray[np.inte
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.codes.to_numpy(), len(column.cat.categories)
     try:
-        codes, found = pd.factorize(column, sort=sort)
+        if not sort:
+            return _factorize_blocks(column)
+        codes, found = pd.factorize(column, sort=True)
     except TypeError as exc:
         if sort:
             # Values that cannot be compared are grouped all the same, in the order of their appearance.
@@ -190,6 +196,38 @@ def factorize(column: pd.Series, *, sort: bool = False) -> tuple[NDArray[np.inte
             hint="lists and dicts are not keys; take one value out of them first",
         ) from exc
     return codes, len(found)
+
+
+def _factorize_blocks(column: pd.Series) -> tuple[NDArray[np.integer], int]:
+    """Return numbers by the order of appearance: block by block, since a table of all takes much memory."""
+    codes: NDArray[np.integer] = np.empty(len(column), dtype=position_type(len(column)))
+    values: list[pd.Series] = []
+    n_values = 0
+    for rows in blocks(len(column), _FACTORIZED):
+        # As an array, so that the values of a block keep their type, whichever they are.
+        numbers, found = pd.factorize(column.array[rows])
+        codes[rows] = np.where(numbers < 0, -1, numbers + n_values)
+        values.append(pd.Series(found, dtype=column.dtype))
+        n_values += len(found)
+    if len(values) > 1:
+        # The last number stands for -1, and stays.
+        numbers, together = pd.factorize(pd.concat(values, ignore_index=True))
+        number = np.append(numbers, -1).astype(codes.dtype)
+        n_values = len(together)
+        for rows in blocks(len(codes)):
+            codes[rows] = number[codes[rows]]
+    return codes, n_values
+
+
+def read_clusters(frame: pd.DataFrame, name: str | None) -> NDArray[np.integer] | None:
+    """Return the cluster number of every row; a row without one is a cluster of its own."""
+    if name is None:
+        return None
+    codes, n_clusters = factorize(read_column(frame, name))
+    clusters: NDArray[np.integer] = codes.astype(position_type(len(codes)))
+    alone = np.flatnonzero(codes < 0)
+    clusters[alone] = n_clusters + np.arange(len(alone))
+    return clusters
 
 
 def read_groups(frame: pd.DataFrame, by: tuple[str, ...]) -> tuple[NDArray[np.int32], pd.DataFrame]:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from secnb import schema
 from secnb.analysis.captions import few_labels_sentence
-from secnb.analysis.columns import read_by, read_frame, read_groups
+from secnb.analysis.columns import read_by, read_clusters, read_frame, read_groups
 from secnb.analysis.evidence import check_zones
 from secnb.analysis.firing import read_thresholds
 from secnb.analysis.localdays import read_zone, with_clock
@@ -131,6 +131,8 @@ def sweep(
     names = read_by(by, taken=_TAKEN)
     groups, keys = read_groups(with_clock(frame, names), names)
     missed_objects, keys = read_misses(n_missed, keys)
+    if names and len(keys) <= 2**15:
+        groups = groups.astype(np.int16)
     units = Units(
         frame=frame.copy(deep=False),
         score=score,
@@ -142,6 +144,7 @@ def sweep(
         missed=missed,
         keys=keys,
         groups=groups,
+        clusters=read_clusters(frame, cluster),
         n_missed=missed_objects,
         recorded_from=recorded_from,
         shown_from=shown_from,

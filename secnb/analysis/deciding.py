@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -20,8 +20,9 @@ from secnb.analysis.firmness import (
     thin_out,
 )
 from secnb.analysis.guarantees import allowed_days, days_needed, lowest_within_budget
+from secnb.analysis.packing import positions
 from secnb.analysis.proving import Guarantee, guarantee_of, guarantee_of_nothing
-from secnb.analysis.rules import Rule
+from secnb.analysis.rules import Outcomes, Rule
 
 Status = Literal["chosen", "kept", "inherited", "none"]
 
@@ -118,13 +119,16 @@ def _decide(cell: Cell, rule: Rule, *, current: float | None, seed: int) -> Deci
     value = cell.evaluate(rule.allowed_value) if proven is None else rule.allowed_value(cell.at(proven))
     value[:first] = np.nan
     if np.isnan(value).all():
+        del value
         reason = _unreachable(cell, thresholds, first, rule)
         if bound > -np.inf:
             reason += f" (with at most {rule.alerts_per_day_at_most:g} per day)"
         return Decision(status="none", threshold=None, reason=reason, guarantee=guarantee)
     nearly = rule.nearly(float(np.nanmax(value)))
-    good = np.flatnonzero(value >= nearly)
-    best = float(thresholds[good][best_position(value[good], thresholds[good], current=current)])
+    good = positions(value >= nearly)
+    # One number for every threshold is not held for longer than it is needed.
+    value = value[good]
+    best = float(thresholds[good][best_position(value, thresholds[good], current=current)])
     chosen = Decision(
         status="chosen",
         threshold=best,
@@ -200,23 +204,29 @@ def _unreachable(cell: Cell, thresholds: NDArray[np.float64], first: int, rule: 
         is_known = first > np.searchsorted(thresholds, cell.known_from, side="left")
         what = "no threshold with that precision keeps the budget"
         return what if is_known else "nothing is known of the thresholds that could be chosen"
-    floors = []
-    for name, floor in (("precision", rule.precision_at_least), ("recall", rule.recall_at_least)):
-        if floor is not None:
-            rate = operator.attrgetter(name)
-            rates = cell.evaluate(rate) if thresholds is cell.thresholds else rate(cell.at(thresholds))
-            rates[:first] = np.nan
-            floors.append((name, floor, rates))
-    for name, floor, rates in floors:
+
+    def evaluate(function: Callable[[Outcomes], NDArray[np.float64]]) -> NDArray[np.float64]:
+        is_all = thresholds is cell.thresholds
+        rates = cell.evaluate(function) if is_all else function(cell.at(thresholds))
+        rates[:first] = np.nan
+        return rates
+
+    precision, recall = rule.precision_at_least, rule.recall_at_least
+    for name, floor in (("precision", precision), ("recall", recall)):
+        if floor is None:
+            continue
+        rates = evaluate(operator.attrgetter(name))
         if np.isnan(rates).all():
             return f"no {name} is known: nothing labelled {'fires' if name == 'precision' else 'is true'}"
         if np.nanmax(rates) < floor * (1 - 1e-9):
             where = thresholds[int(best_position(rates, thresholds, current=None))]
             best = f"{np.nanmax(rates):.3g} at {where:.4g}"
             return f"a {name} of at least {floor:g} is not reachable; the best is {best}"
-    if len(floors) == 2:
-        (_, precision, precisions), (_, recall, recalls) = floors
-        rates = np.where(precisions >= precision * (1 - 1e-9), recalls, np.nan)
+        # The next ones are not made beside them.
+        del rates
+    if precision is not None and recall is not None:
+        least = precision * (1 - 1e-9)
+        rates = evaluate(lambda outcomes: np.where(outcomes.precision >= least, outcomes.recall, np.nan))
         where = thresholds[int(best_position(rates, thresholds, current=None))]
         return (
             f"a precision of at least {precision:g} and a recall of at least {recall:g} are not reachable "

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secnb.analysis.cells import Cell, Labelled
-from secnb.analysis.columns import Counts, dense
+from secnb.analysis.clusters import occurring
+from secnb.analysis.columns import Counts
 from secnb.analysis.firing import Grid
 from secnb.analysis.guarantees import lowest_within_budget, walk_down
 from secnb.analysis.rules import Outcomes, Rule
@@ -36,12 +38,13 @@ def best_position(
     """
     top = np.nanmax(value, axis=-1, keepdims=True)
     is_best = value >= top - _TIE * np.maximum(np.abs(top), 1.0)
-    rank = np.arange(len(thresholds), dtype=np.float64)
+    if current is None or current == np.inf:
+        return np.asarray(len(thresholds) - 1 - np.argmax(is_best[..., ::-1], axis=-1), dtype=np.int64)
     if current == -np.inf:
-        rank = rank[::-1]
-    elif current is not None and current < np.inf:
-        # Of two that are equally far the higher one comes later in the order, and wins.
-        rank[np.argsort(-np.abs(thresholds - current), kind="stable")] = np.arange(len(thresholds))
+        return np.asarray(np.argmax(is_best, axis=-1), dtype=np.int64)
+    rank = np.empty(len(thresholds))
+    # Of two that are equally far the higher one comes later in the order, and wins.
+    rank[np.argsort(-np.abs(thresholds - current), kind="stable")] = np.arange(len(thresholds))
     return np.asarray(np.argmax(np.where(is_best, rank, -1.0), axis=-1), dtype=np.int64)
 
 
@@ -81,7 +84,7 @@ def resampled_thresholds(
     """
     generator = np.random.default_rng(seed)
     # Tests count units; where something is proven, all of them count alike, and stand alone.
-    if is_proven or (cell.units.factors is None and cell.units.clusters is None):
+    if is_proven or (not cell.units.has_factors and cell.units.cluster is None):
         tp, fp = _counts_alone(candidates, cell, generator, is_proven=is_proven)
     else:
         tp, fp = _counts_of_clusters(candidates, cell.labelled, generator)
@@ -126,16 +129,16 @@ def _counts_of_clusters(
     candidates: NDArray[np.float64], labelled: Labelled, generator: np.random.Generator
 ) -> Pair:
     """Draw weighted sums of true and false at or above each candidate, all first, by whole clusters."""
-    block, n_blocks = _blocks(labelled, generator)
+    block_of, n_blocks = _blocks(labelled, generator)
     drawn = generator.integers(0, n_blocks, (N_RESAMPLES, n_blocks))
     drawn += np.arange(N_RESAMPLES)[:, None] * n_blocks
     times = np.bincount(drawn.ravel(), minlength=N_RESAMPLES * n_blocks).reshape(N_RESAMPLES, n_blocks)
     grid = Grid(candidates)
-    has_factors = labelled.units.factors is not None
+    has_factors = labelled.units.has_factors
     # By kind, by how many candidates are reached, and by block.
     sums = np.zeros((2, len(candidates) + 1, n_blocks), dtype=np.float64 if has_factors else np.int64)
     for rows, part in labelled.parts():
-        place = (np.where(part.is_true, 0, 1), grid.n_reached(part.scores), block[rows])
+        place = (np.where(part.is_true, 0, 1), grid.n_reached(part.scores), block_of(rows))
         # One after the other, so that fractions add up alike however they are cut.
         np.add.at(sums.reshape(-1), np.ravel_multi_index(place, sums.shape), _one(part))
     first, second = (_resampled(times, kind.ravel(), width=len(candidates) + 1) for kind in sums)
@@ -144,7 +147,7 @@ def _counts_of_clusters(
 
 def _one(part: Labelled) -> NDArray[np.float64] | int:
     """Return what each of the labelled units counts for."""
-    factors = part.take(part.units.factors)
+    factors = part.units.factors(part.rows)
     return 1 if factors is None else factors
 
 
@@ -171,16 +174,27 @@ def resampled_days(busiest: NDArray[np.float64], *, within: float, seed: int) ->
     return np.array([lowest_within_budget(days, within=within) for days in drawn])
 
 
-def _blocks(labelled: Labelled, generator: np.random.Generator) -> tuple[NDArray[np.integer], int]:
-    """Deal the clusters out to blocks at random, so that resampling stays cheap however many there are."""
-    clusters, n_clusters = labelled.take(labelled.units.clusters), len(labelled.rows)
+def _blocks(
+    labelled: Labelled, generator: np.random.Generator
+) -> tuple[Callable[[slice], NDArray[np.integer]], int]:
+    """Deal the clusters out to blocks at random, so that resampling stays cheap however many there are.
+
+    Returned are what tells the blocks of some of the labelled units, and how many blocks there are.
+    """
+    clusters, n_clusters = labelled.units.clusters, len(labelled.rows)
     if clusters is not None:
-        clusters, n_clusters = dense(clusters, int(clusters.max(initial=-1)) + 1)
+        is_labelled = np.zeros(len(clusters), dtype=np.bool_)
+        is_labelled[labelled.rows] = True
+        is_dealt = occurring(clusters, is_labelled)
+        n_clusters = int(np.count_nonzero(is_dealt))
     n_blocks = min(n_clusters, _MOST_BLOCKS)
-    dealt = generator.permutation(n_clusters)
-    dealt %= n_blocks
-    dealt = dealt.astype(np.int16)
-    return dealt if clusters is None else dealt[clusters], n_blocks
+    dealt = np.resize(np.arange(n_blocks, dtype=np.int16), n_clusters)
+    generator.shuffle(dealt)
+    if clusters is None:
+        return dealt.__getitem__, n_blocks
+    of_cluster = np.empty(len(is_dealt), dtype=np.int16)
+    of_cluster[is_dealt] = dealt
+    return lambda rows: of_cluster[clusters[labelled.rows[rows]]], n_blocks
 
 
 def middle_95(drawn: NDArray[np.float64]) -> tuple[float, float] | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from secnb import schema
 from secnb.analysis.bursts import TRUTH_COLUMNS
-from secnb.analysis.columns import read_column, read_groups, read_scores, read_truth
+from secnb.analysis.columns import read_clusters, read_column, read_groups, read_scores, read_truth
 from secnb.analysis.firing import fires
 from secnb.analysis.flips_at import Row, Threshold, read_threshold
 from secnb.analysis.sweeps import count
@@ -138,12 +138,13 @@ class Flips:
         """What every labelled row counts for among the true and the false; None where always 1."""
         n_rows = len(self.rows.frame)
         every = np.ones(n_rows, dtype=np.bool_)
-        return self._units(every, np.zeros(n_rows, dtype=np.int64), 1).factors
+        return self._units(every, np.zeros(n_rows, dtype=np.int64), 1).factors(slice(None))
 
     def _units(self, mask: Mask, groups: NDArray[np.integer], n_groups: int) -> Units:
         names = (self.rows.score, self.rows.truth, self.cluster, self.probability)
+        frame = self.rows.frame.loc[mask, list(dict.fromkeys(filter(None, names)))]
         return Units(
-            frame=self.rows.frame.loc[mask, list(dict.fromkeys(filter(None, names)))],
+            frame=frame,
             score=self.rows.score,
             truth=self.rows.truth,
             by=(),
@@ -153,6 +154,7 @@ class Flips:
             missed=None,
             keys=pd.DataFrame(index=pd.RangeIndex(n_groups)),
             groups=groups,
+            clusters=read_clusters(frame, self.cluster),
             n_missed=np.zeros(n_groups, dtype=np.int64),
             recorded_from=None,
             # What is weighted was shown throughout, since it fires.

@@ -8,11 +8,14 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc
+
+from secnb.analysis.packing import BLOCK, order_of
 
 _STEPS: Final = 100
 """The grid has a hundred steps: 0.01 where scores lie between 0 and 1."""
@@ -234,7 +237,7 @@ def days_needed(*, within: float) -> int:
 
 
 def busiest_scores(
-    day: NDArray[np.int64],
+    day: NDArray[np.integer],
     scores: NDArray[np.float64],
     weights: NDArray[np.float64] | None,
     *,
@@ -245,7 +248,7 @@ def busiest_scores(
 
     Parameters
     ----------
-    day : ndarray of int64, shape (n_units,)
+    day : ndarray of int, shape (n_units,)
         From 0 to ``n_days - 1``; other numbers are outside the whole days and not counted.
     scores : ndarray of float64, shape (n_units,)
         NaN never fires.
@@ -256,16 +259,21 @@ def busiest_scores(
     per_day : float
         The budget: a day with more than that many is over it.
     """
-    counted = np.flatnonzero((day >= 0) & (day < n_days) & ~np.isnan(scores))
-    order = counted[np.lexsort((-scores[counted], day[counted]))]
-    each = np.ones(len(order)) if weights is None else weights[order]
-    so_far = np.concatenate(([0.0], np.cumsum(each)))
-    first = np.searchsorted(day[order], np.arange(n_days))
-    within_day = so_far[1:] - so_far[first][day[order]]
-    exceeds = np.flatnonzero(within_day > per_day + 1e-9)
     highest = np.full(n_days, -np.inf)
-    days, positions = np.unique(day[order][exceeds], return_index=True)
-    highest[days] = scores[order][exceeds[positions]]
+    is_counted = (day >= 0) & (day < n_days) & ~np.isnan(scores)
+    # What is not counted comes last.
+    rows, edges = order_of(np.where(is_counted, day, n_days), n_days + 1)
+    n_counted = int(edges[n_days])
+    # Some days at a time, of about as many units as a block has.
+    stops = np.unique(np.searchsorted(edges[: n_days + 1], [*range(BLOCK, n_counted, BLOCK), n_counted]))
+    for start, stop in pairwise([0, *stops]):
+        mine = rows[edges[start] : edges[stop]]
+        mine = mine[np.lexsort((-scores[mine], day[mine]))]
+        so_far = np.cumsum(np.ones(len(mine)) if weights is None else weights[mine])
+        before = np.concatenate(([0.0], so_far))[edges[start:stop] - edges[start]]
+        exceeds = np.flatnonzero(so_far - before[day[mine] - start] > per_day + 1e-9)
+        over, first = np.unique(day[mine][exceeds], return_index=True)
+        highest[over] = scores[mine][exceeds[first]]
     return highest
 
 

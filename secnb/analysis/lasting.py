@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from secnb.analysis.columns import Counts, dense
+from secnb.analysis.columns import UNLABELLED, dense
 from secnb.analysis.firing import fires, lowest_firing
-from secnb.analysis.packing import blocks
+from secnb.analysis.localdays import extent
+from secnb.analysis.packing import BLOCK, blocks, positions
 from secnb.analysis.rates import unlabelled_by_group
 from secnb.analysis.sweeps import ThresholdSweep, count
 from secnb.analysis.units import Units
 
 _KOLMOGOROV: Final = 1.358
 """Beyond that times the root of ``1 / n + 1 / m``, two distributions differ at the level of 5 %."""
+
+_Shares = tuple[NDArray[np.float64], Callable[[slice | NDArray[np.int64]], NDArray[np.float64]]]
 
 DRIFT: Final = (
     "score_distance",
@@ -65,21 +68,34 @@ def read_periods(units: Units, share: float | None) -> tuple[Periods, NDArray[np
     if units.days is not None and not units.days.is_credible:
         why = "the times lie more than ten years apart, so that some must be wrong"
         return Periods(chosen_from=first, chosen_until=last, why_not=why), None
-    begins = times
-    if units.clusters is not None:
-        begins = times.groupby(units.clusters).transform("min")
     cut = first + (last - first) * (1 - share)
-    is_late = (begins >= cut).to_numpy(dtype=np.bool_, na_value=False)
+    is_late = (times >= cut).to_numpy(dtype=np.bool_, na_value=False)
+    if units.clusters is not None:
+        is_late = _late_as_a_whole(units.clusters, is_late, times.notna().to_numpy(dtype=np.bool_))
     if is_late.all() or not is_late.any():
         why = "all units happened at once" if first == last else "one part would be empty"
         return Periods(chosen_from=first, chosen_until=last, why_not=why), None
+    chosen, verified = extent(times, ~is_late), extent(times, is_late)
     periods = Periods(
-        chosen_from=times[~is_late].min(),
-        chosen_until=times[~is_late].max(),
-        verified_from=times[is_late].min(),
-        verified_until=times[is_late].max(),
+        chosen_from=chosen[0],
+        chosen_until=chosen[1],
+        verified_from=verified[0],
+        verified_until=verified[1],
     )
     return periods, ~is_late
+
+
+def _late_as_a_whole(
+    clusters: NDArray[np.integer], is_late: NDArray[np.bool_], is_timed: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return which rows belong to a cluster that begins late: it has a late row, and no earlier one."""
+    n_clusters = int(clusters.max(initial=-1)) + 1
+    begins_late, is_begun = np.zeros(n_clusters, dtype=np.bool_), np.zeros(n_clusters, dtype=np.bool_)
+    for rows in blocks(len(clusters)):
+        begins_late[clusters[rows][is_late[rows]]] = True
+        is_begun[clusters[rows][is_timed[rows] & ~is_late[rows]]] = True
+    found: NDArray[np.bool_] = (begins_late & ~is_begun)[clusters]
+    return found
 
 
 def readings(sweep: ThresholdSweep, thresholds: NDArray[np.float64]) -> pd.DataFrame:
@@ -105,19 +121,35 @@ def readings(sweep: ThresholdSweep, thresholds: NDArray[np.float64]) -> pd.DataF
 
 def _complete(units: Units, table: pd.DataFrame, thresholds: NDArray[np.float64]) -> pd.DataFrame:
     """Add the columns of ``readings`` to those of a sweep, one row per group."""
-    table["n_unlabelled_below"] = unlabelled_by_group(units) - table["n_unlabelled"]
-    if units.factors is None:
-        table["n_labelled_fired"] = table["tp"] + table["fp"]
+    if units.has_factors:
+        table["n_unlabelled_below"], table["n_labelled_fired"] = _below_and_fired(units, thresholds)
     else:
-        rows = np.flatnonzero(units.is_labelled)
-        groups = units.groups[rows]
-        fired = groups[fires(units.scores[rows], thresholds[groups])]
-        table["n_labelled_fired"] = np.bincount(fired, minlength=len(table))
+        table["n_unlabelled_below"] = unlabelled_by_group(units) - table["n_unlabelled"]
+        table["n_labelled_fired"] = table["tp"] + table["fp"]
     if units.probability is not None and "fired_per_day" in table:
         # What few labels stand for may be more than there is; their share of the alerts is not.
         table["true_per_day"] = table["fired_per_day"] * table["precision"]
         table["false_per_day"] = table["fired_per_day"] * (1 - table["precision"])
     return table
+
+
+def _below_and_fired(
+    units: Units, thresholds: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Add up what is silent and unlabelled, and count what fires and is labelled, in every group.
+
+    Row by row, since a difference of fractions would leave a residue where there is nothing.
+    """
+    below, fired = np.zeros(units.n_groups), np.zeros(units.n_groups, dtype=np.int64)
+    for rows in blocks(len(units.labels), max(BLOCK, units.n_groups)):
+        swept = units.swept(rows)
+        groups, is_labelled = units.groups[rows][swept], units.labels[rows][swept] != UNLABELLED
+        is_fired = fires(units.scores[rows][swept], thresholds[groups])
+        is_below = ~is_fired & ~is_labelled
+        weights = None if units.weights is None else units.weights[rows][swept][is_below]
+        below += np.bincount(groups[is_below], weights=weights, minlength=units.n_groups)
+        fired += np.bincount(groups[is_fired & is_labelled], minlength=units.n_groups)
+    return below, fired
 
 
 def total_readings(sweep: ThresholdSweep, thresholds: NDArray[np.float64]) -> pd.DataFrame:
@@ -126,17 +158,14 @@ def total_readings(sweep: ThresholdSweep, thresholds: NDArray[np.float64]) -> pd
     A unit then has the score 1 where it fires at the threshold of its group, and else 0.
     """
     units = sweep.units
-    scores = np.full(len(units.groups), np.nan)
+    # Half the memory is enough for 0 and 1.
+    scores = np.full(len(units.groups), np.nan, dtype=np.float32)
     for rows in blocks(len(scores)):
         # NaN stays, since it is no unit.
         given = units.scores[rows]
         scores[rows] = np.where(np.isnan(given), np.nan, fires(given, thresholds[units.groups[rows]]))
-    frame = units.frame.copy(deep=False)
-    # As a Series, an array is not copied.
-    frame[units.score] = pd.Series(scores, index=frame.index, copy=False)
-    together = replace(
-        units,
-        frame=frame,
+    together = units.scored(
+        scores,
         by=(),
         keys=pd.DataFrame(index=pd.RangeIndex(1)),
         groups=np.broadcast_to(np.zeros(1, dtype=np.int32), len(units.groups)),
@@ -182,7 +211,7 @@ def score_distances(early: ThresholdSweep, late: ThresholdSweep | None) -> list[
     """
     if late is None:
         return [(np.nan, np.nan)] * early.n_groups
-    sizes = [_n_independent(part.units) for part in (early, late)]
+    sizes = [_n_independent(part) for part in (early, late)]
     found = []
     for group in range(early.n_groups):
         n, m = sizes[0][group], sizes[1][group]
@@ -196,24 +225,32 @@ def score_distances(early: ThresholdSweep, late: ThresholdSweep | None) -> list[
     return found
 
 
-def _shares(sweep: ThresholdSweep, group: int) -> tuple[NDArray[np.float64], Counts]:
-    """Return the thresholds of a group, and what fires at each."""
-    rows = slice(int(sweep.offsets[group]), int(sweep.offsets[group + 1]))
-    return sweep.threshold[rows], sweep.tally.fired[rows]
+def _shares(sweep: ThresholdSweep, group: int) -> _Shares:
+    """Return the thresholds of a group, and what tells which share of it fires at some of them."""
+    start, stop = (int(edge) for edge in sweep.offsets[group : group + 2])
+    fired = sweep.tally.fired
+    whole = max(float(fired[start : start + 1][0]), 1e-300)
+
+    def share(rows: slice | NDArray[np.int64]) -> NDArray[np.float64]:
+        if isinstance(rows, slice):
+            rows = np.arange(rows.start, rows.stop)
+        return np.asarray(fired[start + rows] / whole)
+
+    return sweep.threshold[start:stop], share
 
 
-def _greatest(own: tuple[NDArray[np.float64], Counts], other: tuple[NDArray[np.float64], Counts]) -> float:
+def _greatest(own: _Shares, other: _Shares) -> float:
     """Return how far two shares lie apart at most at the thresholds of the first, block by block."""
     distance = 0.0
     for rows in blocks(len(own[0]) - 1):
         # What lies beyond the last threshold of the other fires nowhere, as at its end.
         at = np.minimum(lowest_firing(other[0], own[0][rows]), len(other[0]) - 1)
-        apart = own[1][rows] / max(own[1][0], 1e-300) - other[1][at] / max(other[1][0], 1e-300)
+        apart = own[1](rows) - other[1](at)
         distance = max(distance, float(np.abs(apart).max()))
     return distance
 
 
-def _n_independent(units: Units) -> NDArray[np.float64]:
+def _n_independent(sweep: ThresholdSweep) -> NDArray[np.float64]:
     """Return how many independent units the scored ones of every group are worth.
 
     That is the square of the sum over the sum of squares of what each, or each cluster, counts for.
@@ -222,20 +259,18 @@ def _n_independent(units: Units) -> NDArray[np.float64]:
     ----------
     Kish, L. (1965). Survey sampling. Wiley, 11.7.
     """
-    scored = units.is_swept
-    groups = units.groups[scored]
+    units = sweep.units
     if units.clusters is None and units.weights is None:
-        return np.bincount(groups, minlength=units.n_groups).astype(np.float64)
-    weights = np.ones(len(groups)) if units.weights is None else units.weights[scored]
-    if units.clusters is not None:
-        # One number for each cluster of each group.
-        width = int(units.clusters.max(initial=0)) + 1
-        pairs = groups * np.int64(width) + units.clusters[scored]
-        members, n_pairs = dense(pairs, width * units.n_groups)
-        of_pair = np.zeros(n_pairs, dtype=groups.dtype)
-        of_pair[members] = groups
-        groups, weights = of_pair, np.bincount(members, weights).astype(np.float64)
-    whole, squares = (
-        np.bincount(groups, weights=each, minlength=units.n_groups) for each in (weights, weights**2)
-    )
-    return np.divide(whole**2, squares, out=np.zeros(units.n_groups), where=squares > 0)
+        counts = sweep.totals[["n_true", "n_false", "n_unlabelled"]]
+        return counts.sum(axis=1).to_numpy(dtype=np.float64)
+    found = np.zeros(units.n_groups)
+    for group, rows in enumerate(units.by_group(positions(units.is_swept))):
+        sums = np.zeros(0) if units.weights is None else units.weights[rows]
+        if units.clusters is not None:
+            numbers, n_clusters = dense(units.clusters[rows], int(units.clusters.max(initial=-1)) + 1)
+            weights, sums = sums, np.zeros(n_clusters)
+            # Not by bincount, which would copy the numbers.
+            np.add.at(sums, numbers, 1.0 if units.weights is None else weights)
+        squares = sum(float(np.square(sums[part]).sum()) for part in blocks(len(sums)))
+        found[group] = sums.sum() ** 2 / squares if squares > 0 else 0.0
+    return found

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from secnb.analysis.columns import read_column
+from secnb.analysis.packing import blocks
 from secnb.errors import BadInputError
 
 TIME_COLUMNS = ("started_at", "detected_at")
@@ -23,6 +24,8 @@ CLOCK: Final = ("local_day", "local_hour", "day_or_night")
 
 # Nothing says where on earth a site is, so that night goes by the clock and not by the sun.
 _MORNING, _EVENING = 6, 18
+
+_LIMITS: Final = np.iinfo(np.int64)
 
 _LONGEST: Final = pd.Timedelta(days=3653)
 """No deployment is that old: ten years of data mean that a clock stood at 1970, or a date at 9999."""
@@ -73,18 +76,23 @@ class Days:
         stop = _midnight(self.last_on + dt.timedelta(days=1), zone)
         return ((times >= _midnight(self.first_on, zone)) & (times < stop)).to_numpy()
 
-    def number(self, frame: pd.DataFrame) -> NDArray[np.int64]:
+    def number(self, frame: pd.DataFrame) -> NDArray[np.int16]:
         """Return the whole day of every row, counted from 0; -1 outside of them and without a time."""
         if self.first_on is None:
-            return np.full(len(frame), -1, dtype=np.int64)
+            return np.full(len(frame), -1, dtype=np.int16)
         zone = ZoneInfo(self.timezone)
         begins = [_midnight(self.first_on + dt.timedelta(days=day), zone) for day in range(self.n_days + 1)]
         times = _stamps(read_column(frame, self.column))
-        instants = times.to_numpy(dtype="datetime64[ns]")
-        edges = pd.DatetimeIndex(begins).tz_convert("UTC").tz_localize(None).to_numpy("datetime64[ns]")
-        day = np.searchsorted(edges, instants, side="right") - 1
-        day[(day == self.n_days) | np.isnat(instants)] = -1
-        return day.astype(np.int64, copy=False)
+        kind = f"datetime64[{times.dt.unit}]"
+        instants = times.to_numpy(dtype=kind)
+        edges = pd.DatetimeIndex(begins).tz_convert("UTC").tz_localize(None).to_numpy(kind)
+        # Ten years have few days.
+        days = np.empty(len(instants), dtype=np.int16)
+        for rows in blocks(len(days)):
+            day = np.searchsorted(edges, instants[rows], side="right") - 1
+            day[(day == self.n_days) | np.isnat(instants[rows])] = -1
+            days[rows] = day
+        return days
 
     def bounds(self) -> tuple[pd.Timestamp, pd.Timestamp] | None:
         """Return when the first whole day begins and the last one ends; None without any."""
@@ -125,6 +133,20 @@ def read_times(frame: pd.DataFrame) -> pd.Series | None:
             if isinstance(column.dtype, pd.DatetimeTZDtype) and column.notna().any():
                 return column
     return None
+
+
+def extent(times: pd.Series, mask: NDArray[np.bool_]) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """Return the first and the last of some aware times, without a copy of them; NaT where there is none."""
+    instants = times.to_numpy(dtype=f"datetime64[{times.dt.unit}]").view(np.int64)
+    # A missing time is the lowest number.
+    missing, first, last = _LIMITS.min, _LIMITS.max, _LIMITS.min
+    for rows in blocks(len(instants)):
+        some = np.where(mask[rows], instants[rows], missing)
+        last = max(last, int(some.max()))
+        first = min(first, int(np.where(some == missing, _LIMITS.max, some).min()))
+    ends = np.array([first, last] if last > missing else [missing] * 2).view(f"datetime64[{times.dt.unit}]")
+    found = pd.DatetimeIndex(ends, tz="UTC").tz_convert(times.dt.tz)
+    return found[0], found[1]
 
 
 def with_clock(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:

@@ -23,10 +23,41 @@ def blocks(n_rows: int, size: int = BLOCK) -> Iterator[slice]:
     return (slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
 
 
+def position_type(n_rows: int) -> type[np.integer]:
+    """Return the narrowest type that positions among so many rows fit in, and counts of them."""
+    return np.int32 if n_rows < 2**31 else np.int64
+
+
 def positions(flags: NDArray[np.bool_]) -> NDArray[np.integer]:
     """Return where flags are set, in half the memory where that suffices."""
-    found = np.flatnonzero(flags)
-    return found.astype(np.int32) if len(flags) < 2**31 else found
+    found: NDArray[np.integer] = np.empty(np.count_nonzero(flags), dtype=position_type(len(flags)))
+    stop = 0
+    for rows in blocks(len(flags)):
+        some = np.flatnonzero(flags[rows])
+        start, stop = stop, stop + len(some)
+        np.add(some, rows.start, out=found[start:stop], casting="unsafe")
+    return found
+
+
+def order_of(numbers: NDArray[np.integer], n_numbers: int) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
+    """Return positions by rising number, equal ones as they stand, and where those of each number begin.
+
+    The numbers are below so many. This is a stable argsort that takes half the memory, by counting.
+    """
+    size = max(BLOCK, n_numbers)
+    place = np.zeros(n_numbers + 1, dtype=np.int64)
+    for part in blocks(len(numbers), size):
+        place[1:] += np.bincount(numbers[part], minlength=n_numbers)
+    edges = np.cumsum(place)
+    place = edges[:-1].copy()
+    found: NDArray[np.integer] = np.empty(len(numbers), dtype=position_type(len(numbers)))
+    for part in blocks(len(numbers), size):
+        order = np.argsort(numbers[part], kind="stable")
+        n = np.bincount(numbers[part], minlength=n_numbers)
+        # What is equal in this block goes behind what was equal in those before.
+        found[np.repeat(place - np.cumsum(n) + n, n) + np.arange(len(order))] = order + part.start
+        place += n
+    return found, edges
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from secnb.analysis.captions import count, percent, thin
 from secnb.analysis.cells import Cell
 from secnb.analysis.guarantees import fixed_grid, labels_like, labels_needed, prove_precision
+from secnb.analysis.packing import blocks
 from secnb.analysis.rules import Rule
 
 _NOT_RANDOM: Final = (
@@ -111,20 +112,27 @@ def _random_from(cell: Cell) -> tuple[float, str]:
     if units.cluster is None and units.weight is None and is_census:
         return -np.inf, ""
     labelled = cell.labelled
-    fires = ~labelled.is_missed
+    rows = labelled.rows if units.is_missed is None else labelled.rows[~labelled.is_missed]
     if units.clusters is not None:
-        clusters = units.clusters[labelled.rows[fires]]
+        clusters = units.clusters[rows]
         if len(np.unique(clusters)) < len(clusters):
             return -np.inf, _NOT_INDEPENDENT
-    scores = labelled.scores[fires]
-    order = np.argsort(-scores)
-    differs = np.zeros(len(scores), dtype=np.bool_)
-    for values in map(labelled.take, (units.weights, None if is_census else units.probabilities)):
-        if values is not None and len(scores):
+    if not len(rows):
+        return -np.inf, ""
+    parts = [rows[part] for part in blocks(len(rows))]
+    highest = max((part[np.argmax(units.scores[part])] for part in parts), key=units.scores.__getitem__)
+    differing = -np.inf
+    any_differs = False
+    for values in (units.weights, None if is_census else units.probabilities):
+        if values is None:
+            continue
+        for part in parts:
             # A probability that is missing equals nothing, itself included.
-            differs |= values[fires][order] != values[fires][order[0]]
-    if not differs.any():
+            others = part[values[part] != values[highest]]
+            any_differs |= len(others) > 0
+            differing = max(differing, float(units.scores[others].max(initial=-np.inf)))
+    if not any_differs:
         return -np.inf, ""
     # Ties with the first unit that differs are left out too.
-    above = float(np.nextafter(scores[order][np.argmax(differs)], np.inf))
-    return above, _NOT_RANDOM if above > scores[order[0]] else ""
+    above = float(np.nextafter(differing, np.inf))
+    return above, _NOT_RANDOM if above > units.scores[highest] else ""

@@ -50,7 +50,7 @@ def _sorted_keys(
     units: Units, packing: Packing, flags: Sequence[NDArray[np.bool_]]
 ) -> tuple[NDArray[np.uint64], int]:
     """Return the keys of the scored rows in order, with room for one more threshold per group."""
-    keys = np.empty(len(units.scores) + units.n_groups, dtype=np.uint64)
+    keys = np.empty(units.n_swept_at_most + units.n_groups, dtype=np.uint64)
     n_rows = 0
     for rows in blocks(len(units.scores)):
         kept = units.swept(rows)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from secnb.analysis.captions import days_sentence, recall_sentence, thin, units_sentence, weighting_sentence
 from secnb.analysis.choosable import Choosable
-from secnb.analysis.clusters import EffectiveSizes, effective_sizes
+from secnb.analysis.clusters import EffectiveSizes, effective_sizes, occurring
 from secnb.analysis.columns import Counts
 from secnb.analysis.firing import lowest_firing, read_thresholds
 from secnb.analysis.localdays import Days
@@ -36,9 +36,8 @@ def count(units: Units) -> ThresholdSweep:
     counts = tally(units)
     if units.is_missed is None:
         return ThresholdSweep(units, tally_groups(units), counts, units.n_missed)
-    rows = np.flatnonzero(units.is_missed)
-    factors = None if units.factors is None else units.factors[rows]
-    n_missed = np.bincount(units.groups[rows], weights=factors, minlength=units.n_groups)
+    rows = units.missed_rows
+    n_missed = np.bincount(units.groups[rows], weights=units.factors(rows), minlength=units.n_groups)
     if units.is_whole:
         n_missed = n_missed.astype(np.int64)
     return ThresholdSweep(units, tally_groups(units), counts, units.n_missed + n_missed)
@@ -97,17 +96,17 @@ class ThresholdSweep(Choosable):
     @property
     def n_fired(self) -> Counts:
         """Units that fire, weighted if they are; shape (n_rows,)."""
-        return _held(self.tally.fired)
+        return _held(self.tally.fired[:])
 
     @property
     def tp(self) -> Counts:
         """Units that fire and are labelled true; shape (n_rows,)."""
-        return _held(self.tally.tp)
+        return _held(self.tally.tp[:])
 
     @property
     def fp(self) -> Counts:
         """Units that fire and are labelled false; shape (n_rows,)."""
-        return _held(self.tally.fp)
+        return _held(self.tally.fp[:])
 
     @property
     def positives(self) -> Counts:
@@ -134,7 +133,7 @@ class ThresholdSweep(Choosable):
     @cached_property
     def sizes(self) -> EffectiveSizes | None:
         """What the intervals rest on; None where rows are independent and count alike."""
-        if self.units.cluster is None and self.units.factors is None:
+        if self.units.cluster is None and not self.units.has_factors:
             return None
         return effective_sizes(self.units, self.threshold, self.offsets)
 
@@ -153,7 +152,7 @@ class ThresholdSweep(Choosable):
         """Number of labelled units with a score; of clusters with one, where there are clusters."""
         if self.units.clusters is None:
             return int(self.totals[["n_true", "n_false"]].to_numpy().sum())
-        return int(np.count_nonzero(np.bincount(self.units.clusters[self.units.is_labelled])))
+        return int(np.count_nonzero(occurring(self.units.clusters, self.units.is_labelled)))
 
     @property
     def n_unscored(self) -> dict[str, int]:
@@ -200,7 +199,7 @@ class ThresholdSweep(Choosable):
         asked = read_thresholds(threshold)
         grid = self.units.grid
         if grid is not None and not np.isin(asked, grid).all():
-            return count(replace(self.units, grid=np.unique(asked))).at(asked)
+            return count(self.units.but(grid=np.unique(asked))).at(asked)
         rows = [
             start + lowest_firing(self.threshold[start:stop], asked)
             for start, stop in zip(self.offsets[:-1], self.offsets[1:], strict=True)
@@ -210,7 +209,7 @@ class ThresholdSweep(Choosable):
         return self._table(group, found, np.tile(asked, self.n_groups))
 
     def part(self, mask: NDArray[np.bool_]) -> ThresholdSweep:
-        """Return the sweep of some of the rows, with the same arguments and groups.
+        """Return the sweep of some of the rows, with the same arguments and groups; no column is copied.
 
         Misses without rows are shared out like the true units.
 
@@ -219,7 +218,8 @@ class ThresholdSweep(Choosable):
         mask : ndarray of bool, shape (n_rows,)
             Which rows of the frame.
         """
-        return count(self.units.part(mask))
+        # A copy, since the mask is held on to.
+        return count(self.units.part(mask.copy()))
 
     def _table(
         self, group: NDArray[np.int64], rows: NDArray[np.int64], threshold: NDArray[np.float64]
@@ -249,7 +249,7 @@ class ThresholdSweep(Choosable):
 
     def _sizes_at(self, rows: NDArray[np.int64], group: NDArray[np.int64]) -> EffectiveSizes | None:
         """Return the effective sizes of some rows, groups ascending; what is small is kept."""
-        if self.units.cluster is None and self.units.factors is None:
+        if self.units.cluster is None and not self.units.has_factors:
             return None
         if len(self.threshold) <= _MOST_KEPT and self.sizes is not None:
             return self.sizes.take(rows)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
@@ -16,6 +16,7 @@ from secnb.analysis.firing import Grid, lowest_firing
 from secnb.analysis.packing import BLOCK, blocks, find_packing
 from secnb.analysis.sorting import count_packed
 from secnb.analysis.units import Units
+from secnb.analysis.weighing import Sums, rank
 
 TOTALS: Final = (
     "n_true",
@@ -28,6 +29,8 @@ TOTALS: Final = (
 """The counts of rows per group, in the order of the truth codes, with a score and without."""
 
 _MOST_CELLS: Final = 1 << 16
+
+_Values = Callable[[NDArray[np.integer]], NDArray[np.float64] | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,20 +45,20 @@ class Tally:
         Thresholds, ascending within a group, the last ``inf``.
     offsets : ndarray of int64, shape (n_groups + 1,)
         Where the rows of each group begin.
-    fired, tp, fp : ndarray, shape (n_rows,)
+    fired, tp, fp : ndarray or Sums, shape (n_rows,)
         What fires, and what of it is labelled true and false.
-    unlabelled : ndarray, shape (n_rows,), or None
-        What fires without a label; None where that is the rest.
+    unlabelled : ndarray or Sums, shape (n_rows,), or None
+        What fires without a label; None where that is the rest, to the last digit.
     positives, negatives : ndarray, shape (n_groups,)
         All that is labelled true and false, whether a threshold is low enough or not.
     """
 
     threshold: NDArray[np.float64]
     offsets: NDArray[np.int64]
-    fired: Counts
-    tp: Counts
-    fp: Counts
-    unlabelled: Counts | None
+    fired: Counts | Sums
+    tp: Counts | Sums
+    fp: Counts | Sums
+    unlabelled: Counts | Sums | None
     positives: Counts
     negatives: Counts
 
@@ -69,15 +72,18 @@ def tally(units: Units) -> Tally:
 
 def tally_groups(units: Units) -> pd.DataFrame:
     """Count rows per group by truth, with and without a score; missed rows are not among them."""
-    labels, is_missed = units.labels, units.is_missed
+    labels, is_missed, is_kept = units.labels, units.is_missed, units.is_kept
     if units.n_groups == 1:
-        counts = np.array([[np.count_nonzero(labels == code) for code in (TRUE, FALSE, UNLABELLED)]])
+        known = labels if is_kept is None else labels[is_kept]
+        counts = np.array([[np.count_nonzero(known == code) for code in (TRUE, FALSE, UNLABELLED)]])
     else:
         counts = np.zeros((units.n_groups, 3), dtype=np.int64)
         for rows in blocks(len(labels), max(BLOCK, counts.size)):
-            counts += _by_group(units.groups[rows], labels[rows], units.n_groups)
+            kept = slice(None) if is_kept is None else np.flatnonzero(is_kept[rows])
+            counts += _by_group(units.groups[rows][kept], labels[rows][kept], units.n_groups)
     # Few rows are left out, so that they are looked at alone.
-    left_out = np.flatnonzero(np.isnan(units.scores) if is_missed is None else ~units.is_swept)
+    is_left_out = np.isnan(units.scores) if is_missed is None else ~units.is_swept
+    left_out = np.flatnonzero(is_left_out if is_kept is None else is_left_out & is_kept)
     counts -= _by_group(units.groups[left_out], labels[left_out], units.n_groups)
     unscored = left_out if is_missed is None else left_out[~is_missed[left_out]]
     by_group = np.hstack([counts, _by_group(units.groups[unscored], labels[unscored], units.n_groups)])
@@ -103,9 +109,10 @@ def tally_days(units: Units, group: NDArray[np.int64], threshold: NDArray[np.flo
     asked = np.unique(threshold)
     # Few thresholds take no sorting.
     grid = asked if len(asked) * units.n_groups <= _MOST_CELLS else None
-    inside = tally(replace(units, is_within_days=True, grid=grid))
+    inside = tally(units.but(is_within_days=True, grid=grid))
     counts = (inside.fired, inside.tp, inside.fp)
-    found = np.zeros((3, len(threshold)), dtype=np.result_type(np.int64, *counts))
+    dtypes = (each.dtype for each in counts)
+    found = np.zeros((3, len(threshold)), dtype=np.result_type(np.int64, *dtypes))
     edges = np.searchsorted(group, np.arange(units.n_groups + 1))
     for mine, (start, stop) in zip(pairwise(edges), pairwise(inside.offsets), strict=True):
         rows = start + lowest_firing(inside.threshold[start:stop], threshold[slice(*mine)])
@@ -122,7 +129,7 @@ def _by_group(groups: NDArray[np.integer], labels: NDArray[np.int8], n_groups: i
 
 def _tally_packed(units: Units) -> Tally | None:
     """Count unweighted rows by sorting packed scores; None where they do not fit."""
-    if units.factors is not None or not units.n_groups:
+    if units.has_factors or not units.n_groups:
         return None
     is_true = units.labels == TRUE
     flags, wanted = [is_true], [0b1]
@@ -139,92 +146,49 @@ def _tally_packed(units: Units) -> Tally | None:
     return _frozen(Tally(threshold, offsets, fired, tp, fp, None, *_all_of(offsets, tp, fp)))
 
 
-def _all_of(offsets: NDArray[np.int64], *counts: Counts) -> Iterator[Counts]:
+def _all_of(offsets: NDArray[np.int64], *counts: Counts | Sums) -> Iterator[Counts]:
     """Return what fires at the lowest score of each group, which is everything."""
-    return (values[offsets[:-1]].astype(np.result_type(values, np.int64)) for values in counts)
+    return (values[offsets[:-1]].astype(np.result_type(values.dtype, np.int64)) for values in counts)
 
 
 def _tally_ordered(units: Units) -> Tally:
     """Count rows of any weight in the order of their scores."""
-    order = _order(units)
-    first, threshold, offsets = _thresholds(units, order)
+    ranking = rank(units)
 
-    def from_the_top(values: Counts) -> Counts:
-        sums = values if len(first) == len(values) else np.add.reduceat(values, first, dtype=values.dtype)
-        return _from_the_top(sums, offsets)
+    def sums(values: _Values | None, code: int | None, *, is_whole: bool) -> Sums:
+        dtype = np.dtype(np.int64 if is_whole else np.float64)
 
-    # By map, which keeps no array for longer than it is needed.
-    counts = list(map(from_the_top, _amounts(units, order)))
-    return _assemble(units, threshold, offsets, counts, *_all_of(offsets, counts[1], counts[2]))
+        def amounts(rows: NDArray[np.integer]) -> Counts:
+            given = None if values is None else values(rows)
+            found = np.ones(len(rows), dtype=dtype) if given is None else given.astype(dtype, copy=False)
+            return found if code is None else found * (units.labels[rows] == code)
 
+        return Sums(ranking, amounts, dtype)
 
-def _thresholds(
-    units: Units, order: NDArray[np.integer]
-) -> tuple[NDArray[np.integer], NDArray[np.float64], NDArray[np.int64]]:
-    """Return where each threshold begins among the ordered rows, the thresholds, and the group offsets."""
-    scores = units.scores[order]
-    scores += 0.0
-    is_first = np.ones(len(scores), dtype=np.bool_)
-    np.not_equal(scores[1:], scores[:-1], out=is_first[1:])
-    group_rows = np.bincount(units.groups[order], minlength=units.n_groups)
-    starts = np.cumsum(group_rows) - group_rows
-    is_first[starts[group_rows > 0]] = True
-    first = np.flatnonzero(is_first).astype(order.dtype)
-    n_before = np.searchsorted(first, np.append(starts, len(scores)))
-    threshold = np.full(len(first) + units.n_groups, np.inf)
-    for group, (start, stop) in enumerate(pairwise(n_before)):
-        threshold[start + group : stop + group] = scores[first[start:stop]]
-    return first, threshold, n_before + np.arange(units.n_groups + 1)
-
-
-def _order(units: Units) -> NDArray[np.integer]:
-    """Positions of the scored rows, by group and ascending score."""
-    order: NDArray[np.integer] = np.argsort(units.scores)
-    if len(order) < 2**31:
-        order = order.astype(np.int32)
-    is_swept = units.is_swept
-    if not is_swept.all():
-        order = order[is_swept[order]]
-    if units.n_groups > 1:
-        # numpy sorts integers of 16 bits in linear time, and few sweeps have more groups than that.
-        small = units.groups[order].astype(np.uint16 if units.n_groups <= 2**16 else np.int64)
-        order = order[np.argsort(small, kind="stable")]
-    return order
-
-
-def _amounts(units: Units, rows: NDArray[np.integer]) -> Iterator[Counts]:
-    """Give what each row adds to fired, tp, fp, and to unlabelled if that differs."""
-    dtype = np.int64 if units.is_whole else np.float64
-    alone = np.int32 if len(rows) < 2**31 else np.int64
-    labels = units.labels[rows]
-
-    def amount(values: NDArray[np.float64] | None, code: int | None) -> Counts:
-        found = np.ones(len(rows), dtype=alone) if values is None else values[rows].astype(dtype, copy=False)
-        if code is not None:
-            found *= labels == code
-        return found
-
-    kinds = ((units.weights, None), (units.factors, TRUE), (units.factors, FALSE))
-    yield from (amount(*kind) for kind in kinds)
-    if units.probability is not None:
-        yield amount(units.weights, UNLABELLED)
-
-
-def _from_the_top(sums: Counts, offsets: NDArray[np.int64]) -> Counts:
-    """Add up from each threshold to the last of its group, and 0 at ``inf``."""
-    found = np.zeros(offsets[-1], dtype=sums.dtype)
-    for group, (start, stop) in enumerate(pairwise(offsets)):
-        # Group by group, since a difference of fractions would leave a residue where nothing fires.
-        added = sums[start - group : stop - group - 1]
-        np.cumsum(added[::-1], out=found[start : stop - 1][::-1])
-    return found
+    weights = None if units.weights is None else units.weights.__getitem__
+    tp, fp = (sums(units.factors, code, is_whole=units.is_whole) for code in (TRUE, FALSE))
+    positives, negatives = _all_of(ranking.offsets, tp, fp)
+    # A difference of fractions would leave a residue where everything is labelled.
+    rest = None if units.is_whole else sums(weights, UNLABELLED, is_whole=units.has_whole_weights)
+    found = Tally(
+        threshold=ranking.threshold,
+        offsets=ranking.offsets,
+        # What counts one unit each may have 32 bits.
+        fired=ranking.fired if weights is None else sums(weights, None, is_whole=units.has_whole_weights),
+        tp=tp,
+        fp=fp,
+        unlabelled=rest,
+        positives=positives,
+        negatives=negatives,
+    )
+    return _frozen(found)
 
 
 def _tally_grid(units: Units, grid: NDArray[np.float64]) -> Tally:
     """Count at given thresholds only: rows between neighbours are alike, so that nothing is sorted."""
     shape = (units.n_groups, len(grid) + 1, 3)
     weighed = np.zeros(shape, dtype=np.int64 if units.weights is None else np.float64)
-    scaled = weighed if units.factors is units.weights else np.zeros(shape)
+    scaled = weighed if units.probability is None else np.zeros(shape)
     finder = Grid(grid)
     for rows in blocks(len(units.groups), max(BLOCK, weighed.size)):
         kept = units.swept(rows)
@@ -233,11 +197,10 @@ def _tally_grid(units: Units, grid: NDArray[np.float64]) -> Tally:
             cell += units.groups[rows][kept] * np.int64(len(grid) + 1)
         cell *= 3
         cell += units.labels[rows][kept]
-        for table, values in ((weighed, units.weights), (scaled, units.factors)):
-            given = None if values is None else values[rows][kept]
-            table += np.bincount(cell, weights=given, minlength=table.size).reshape(shape)
-            if scaled is weighed:
-                break
+        weights = None if units.weights is None else units.weights[rows][kept]
+        weighed += np.bincount(cell, weights=weights, minlength=weighed.size).reshape(shape)
+        if scaled is not weighed and (factors := units.factors(rows)) is not None:
+            scaled += np.bincount(cell, weights=factors[kept], minlength=scaled.size).reshape(shape)
     threshold = np.tile(np.append(grid, np.inf), units.n_groups)
     offsets = np.arange(units.n_groups + 1, dtype=np.int64) * (len(grid) + 1)
     above = [np.cumsum(cells[:, ::-1], axis=1)[:, ::-1] for cells in _cells(units, weighed, scaled)]
@@ -247,9 +210,9 @@ def _tally_grid(units: Units, grid: NDArray[np.float64]) -> Tally:
 
 
 def _cells(units: Units, weighed: Counts, scaled: Counts) -> Iterator[Counts]:
-    """Give the sums between neighbouring thresholds, in the order of ``_amounts``."""
+    """Give the sums between neighbouring thresholds: fired, tp, fp, and unlabelled if it is not the rest."""
     yield from (weighed.sum(axis=2), scaled[..., TRUE], scaled[..., FALSE])
-    if units.probability is not None:
+    if not units.is_whole:
         yield weighed[..., UNLABELLED]
 
 
@@ -262,10 +225,8 @@ def _assemble(
     negatives: Counts,
 ) -> Tally:
     """Name the counts; what is a whole number becomes an integer."""
-    # What counts one unit each may have 32 bits already.
     fired, tp, fp, *rest = counts
-    whole = fired.dtype if units.weights is None else np.dtype(np.int64)
-    weighed = whole if units.has_whole_weights else np.dtype(np.float64)
+    weighed = np.int64 if units.has_whole_weights else np.float64
     scaled = np.int64 if units.is_whole else np.float64
     found = Tally(
         threshold=threshold,
@@ -284,6 +245,6 @@ def _frozen(found: Tally) -> Tally:
     """Make the arrays read-only, since they are shared with whoever asks for them."""
     counts = (found.fired, found.tp, found.fp, found.unlabelled)
     for array in (found.threshold, found.offsets, *counts):
-        if array is not None:
+        if isinstance(array, np.ndarray):
             array.setflags(write=False)
     return found

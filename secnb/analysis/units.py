@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,6 @@ from secnb.analysis.columns import (
     TRUE,
     UNLABELLED,
     Counts,
-    factorize,
     read_column,
     read_flags,
     read_probability,
@@ -22,7 +23,13 @@ from secnb.analysis.columns import (
     read_truth,
     read_weights,
 )
-from secnb.analysis.localdays import Days, read_days, read_times
+from secnb.analysis.localdays import Days, extent, read_days, read_times
+from secnb.analysis.packing import blocks, order_of, positions
+
+_READ: Final = ("scores", "labels", "is_missed", "weights", "probabilities")
+"""What is read of the columns of a frame, whichever of its rows are looked at."""
+
+_DAYS: Final = ("days", "is_in_days", "day_numbers")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -46,6 +53,8 @@ class Units:
         One row of by columns per group; a group may have no row in the frame.
     groups : ndarray of int, shape (n_rows,)
         The group of every row.
+    clusters : ndarray of int, shape (n_rows,), or None
+        The cluster of every row; None where each stands alone.
     n_missed : ndarray, shape (n_groups,)
         Missed objects that have no row.
     recorded_from, shown_from : float or None
@@ -54,6 +63,8 @@ class Units:
         The only thresholds that are counted, ascending; None for every distinct score.
     is_within_days : bool
         Whether rows outside of the whole local days are left out.
+    is_kept : ndarray of bool, shape (n_rows,), or None
+        Which rows are looked at; None for all. A part copies no column.
     """
 
     frame: pd.DataFrame
@@ -66,11 +77,26 @@ class Units:
     missed: str | None
     keys: pd.DataFrame
     groups: NDArray[np.integer]
+    clusters: NDArray[np.integer] | None
     n_missed: Counts
     recorded_from: float | None
     shown_from: float | None
     grid: NDArray[np.float64] | None
     is_within_days: bool = False
+    is_kept: NDArray[np.bool_] | None = None
+
+    def but(self, **changes: Any) -> Units:
+        """Return the same rows with something else changed; what was read of them is not read again."""
+        found = replace(self, **changes)
+        names = _READ if "is_kept" in changes else (*_READ, *_DAYS)
+        found.__dict__.update((name, self.__dict__[name]) for name in names if name in self.__dict__)
+        return found
+
+    def scored(self, scores: NDArray[np.floating], **changes: Any) -> Units:
+        """Return the same rows with other scores."""
+        found = self.but(**changes)
+        found.__dict__["scores"] = scores
+        return found
 
     @property
     def n_groups(self) -> int:
@@ -93,14 +119,48 @@ class Units:
         return None if self.missed is None else read_flags(read_column(self.frame, self.missed))
 
     @property
+    def missed_rows(self) -> NDArray[np.integer]:
+        """Positions of the rows that are missed objects."""
+        if self.is_missed is None:
+            return np.empty(0, dtype=np.int64)
+        return positions(self.is_missed if self.is_kept is None else self.is_missed & self.is_kept)
+
+    @property
+    def known_rows(self) -> NDArray[np.integer]:
+        """Positions of the labelled rows with a score, and of the missed ones."""
+        found = np.not_equal(self.labels, UNLABELLED)
+        found &= ~np.isnan(self.scores)
+        if self.is_missed is not None:
+            found |= self.is_missed
+        if self.is_kept is not None:
+            found &= self.is_kept
+        return positions(found)
+
+    def by_group(self, rows: NDArray[np.integer]) -> list[NDArray[np.integer]]:
+        """Return some rows group by group, those of a group as they stand."""
+        if self.n_groups == 1:
+            return [rows]
+        order, edges = order_of(self.groups[rows], self.n_groups)
+        rows = rows[order]
+        return [rows[start:stop] for start, stop in pairwise(edges)]
+
+    @property
+    def n_swept_at_most(self) -> int:
+        """Number of rows that can fire, or a little more where that is quicker to say."""
+        if self.is_kept is None and not self.is_within_days:
+            return len(self.scores)
+        return int(np.count_nonzero(self.is_swept))
+
+    @property
     def is_swept(self) -> NDArray[np.bool_]:
         """Which rows can fire: scored, and not missed."""
         return self._can_fire(slice(None))
 
-    def swept(self, rows: slice) -> NDArray[np.bool_] | slice:
-        """Which of some rows can fire; all of them as a slice, which copies nothing."""
+    def swept(self, rows: slice) -> NDArray[np.intp] | slice:
+        """Which of some rows can fire, from 0 on; all of them as a slice, which copies nothing."""
         found = self._can_fire(rows)
-        return slice(None) if found.all() else found
+        # Positions are read faster than flags, where more than one column is asked for.
+        return slice(None) if found.all() else np.flatnonzero(found)
 
     def _can_fire(self, rows: slice) -> NDArray[np.bool_]:
         found = ~np.isnan(self.scores[rows])
@@ -108,6 +168,8 @@ class Units:
             found &= ~self.is_missed[rows]
         if self.is_within_days and self.is_in_days is not None:
             found &= self.is_in_days[rows]
+        if self.is_kept is not None:
+            found &= self.is_kept[rows]
         return found
 
     @property
@@ -119,17 +181,6 @@ class Units:
     def unit(self) -> str:
         """What a unit is called: ``frame.attrs["unit"]``, else a row."""
         return str(self.frame.attrs.get("unit", "row"))
-
-    @cached_property
-    def clusters(self) -> NDArray[np.integer] | None:
-        """Number of the cluster of every row; a row without one is a cluster of its own."""
-        if self.cluster is None:
-            return None
-        codes, n_clusters = factorize(read_column(self.frame, self.cluster))
-        clusters: NDArray[np.integer] = codes.astype(np.int32 if len(codes) < 2**31 else np.int64)
-        alone = np.flatnonzero(codes < 0)
-        clusters[alone] = n_clusters + np.arange(len(alone))
-        return clusters
 
     @cached_property
     def weights(self) -> NDArray[np.float64] | None:
@@ -149,25 +200,38 @@ class Units:
         found = np.not_equal(self.labels, UNLABELLED)
         return found if self.is_missed is None else found | self.is_missed
 
-    @cached_property
-    def factors(self) -> NDArray[np.float64] | None:
-        """What a labelled row counts for in tp, fp and fn: weight over probability; None where always 1.
+    @property
+    def has_factors(self) -> bool:
+        """Whether a labelled row may count for something else than 1."""
+        return self.weight is not None or self.probability is not None
+
+    def factors(self, rows: NDArray[np.integer] | slice) -> NDArray[np.float64] | None:
+        """Return what labelled rows count for in tp, fp and fn: weight over probability; None where always 1.
 
         A label without a probability stands for itself only, as if it had been certain.
         """
+        weights = None if self.weights is None else self.weights[rows]
         if self.probabilities is None:
-            return self.weights
-        is_known = self._is_verified & ~np.isnan(self.probabilities)
-        chance = np.where(is_known, self.probabilities, 1.0)
-        return np.divide(1.0 if self.weights is None else self.weights, chance, out=chance)
+            return weights
+        chance = self.probabilities[rows]
+        is_known = ~np.isnan(chance) & (self.labels[rows] != UNLABELLED)
+        if self.is_missed is not None:
+            is_known |= ~np.isnan(chance) & self.is_missed[rows]
+        chance = np.where(is_known, chance, 1.0)
+        return np.divide(1.0 if weights is None else weights, chance, out=chance)
 
     @cached_property
     def has_whole_weights(self) -> bool:
         """Whether weighted sums are whole numbers, and small enough to be exact."""
         if self.weights is None:
             return True
-        is_whole = bool((self.weights == np.floor(self.weights)).all())
-        return is_whole and bool(self.weights.sum() <= LARGEST_EXACT)
+        total = 0.0
+        for rows in blocks(len(self.weights)):
+            weights = self.weights[rows] if self.is_kept is None else self.weights[rows][self.is_kept[rows]]
+            if not (weights == np.floor(weights)).all():
+                return False
+            total += float(weights.sum())
+        return total <= LARGEST_EXACT
 
     @property
     def is_whole(self) -> bool:
@@ -177,7 +241,14 @@ class Units:
     @cached_property
     def days(self) -> Days | None:
         """The whole local days of the rows; None without aware times."""
-        return read_days(self.frame)
+        times = self.times
+        if times is None or self.is_kept is None:
+            return read_days(self.frame)
+        ends = pd.DataFrame({times.name: extent(times, self.is_kept)})
+        ends.attrs = self.frame.attrs
+        days = read_days(ends)
+        n_untimed = int(np.count_nonzero(times.isna().to_numpy() & self.is_kept))
+        return days and replace(days, n_untimed=n_untimed)
 
     @cached_property
     def is_in_days(self) -> NDArray[np.bool_] | None:
@@ -185,47 +256,29 @@ class Units:
         return None if self.days is None or not self.days.n_days else self.days.contains(self.frame)
 
     @cached_property
-    def day_numbers(self) -> NDArray[np.int64] | None:
+    def day_numbers(self) -> NDArray[np.int16] | None:
         """Number of the whole local day of every row, from 0; -1 outside of them; None without any."""
         return None if self.days is None or not self.days.n_days else self.days.number(self.frame)
 
     @property
     def times(self) -> pd.Series | None:
-        """The aware times of the rows; None where the frame has none."""
-        return None if self.days is None else read_times(self.frame)
-
-    def narrow(self) -> Units:
-        """Return the same units without the columns that counting does not need; groups are known already."""
-        names = {self.score, self.truth, self.cluster, self.weight, self.probability, self.missed}
-        if self.days is not None:
-            names.add(self.days.column)
-        kept = [name for name in self.frame.columns if name in names]
-        frame = pd.DataFrame(index=self.frame.index)
-        for name in kept:
-            frame[name] = self.frame[name]
-        frame.attrs = dict(self.frame.attrs)
-        return replace(self, frame=frame)
+        """The aware times of all rows; None where the frame has none."""
+        return read_times(self.frame)
 
     def part(self, mask: NDArray[np.bool_]) -> Units:
         """Return some of the rows, with the same groups, even where the part has no row of one.
 
         Missed objects without rows have no time either; they are shared out like the true units.
         """
+        kept = mask if self.is_kept is None else mask & self.is_kept
         n_missed = self.n_missed
         if n_missed.any():
             is_true = self.labels == TRUE
+            if self.is_kept is not None:
+                is_true &= self.is_kept
             whole = np.bincount(self.groups[is_true], minlength=self.n_groups)
-            kept = np.bincount(self.groups[is_true & mask], minlength=self.n_groups)
-            share = np.full(self.n_groups, mask.mean() if len(mask) else 0.0)
-            n_missed = n_missed * np.divide(kept, whole, out=share, where=whole > 0)
-        rows = _run(mask)
-        # The labels of some rows would take as much memory as a column.
-        frame = self.frame.iloc[rows].reset_index(drop=True) if len(mask) else self.frame
-        groups = self.groups[rows] if self.by else np.broadcast_to(self.groups[:1], len(frame))
-        return replace(self, frame=frame, groups=groups, n_missed=n_missed)
-
-
-def _run(mask: NDArray[np.bool_]) -> NDArray[np.bool_] | slice:
-    """Return rows that follow each other, as those of a period mostly do, as a slice that copies nothing."""
-    n, first = int(np.count_nonzero(mask)), int(mask.argmax()) if len(mask) else 0
-    return slice(first, first + n) if mask[first : first + n].all() else mask
+            true = np.bincount(self.groups[is_true & mask], minlength=self.n_groups)
+            n_rows = len(mask) if self.is_kept is None else np.count_nonzero(self.is_kept)
+            share = np.full(self.n_groups, np.count_nonzero(kept) / n_rows if n_rows else 0.0)
+            n_missed = n_missed * np.divide(true, whole, out=share, where=whole > 0)
+        return self.but(is_kept=kept, n_missed=n_missed)

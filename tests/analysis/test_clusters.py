@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from secnb.analysis import columns
 from secnb.analysis.counting import ThresholdSweep, sweep
 
 ENDS = ["precision_low", "precision_high", "recall_low", "recall_high"]
@@ -46,6 +47,30 @@ def defined(parts: np.ndarray, wholes: np.ndarray) -> tuple[float, int]:
 
 def summed(values: np.ndarray, clusters: np.ndarray, among: np.ndarray) -> np.ndarray:
     return np.array([values[among & (clusters == c)].sum() for c in np.unique(clusters[among])])
+
+
+values = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 3), st.floats(), st.sampled_from(["1", "ä", ""]), st.dates()
+)
+
+
+@given(st.lists(values, max_size=25))
+@example([1, 2, 1, True, None, 1.0, "1", 2])
+def test_clusters_are_numbered_block_by_block_as_all_at_once(values):
+    for column in (pd.Series(values, dtype=object), pd.Series(list(map(str, values)), dtype="str")):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(columns, "_FACTORIZED", 4)
+            found, n_found = columns.factorize(column)
+        codes, known = pd.factorize(column)
+        assert (found.tolist(), n_found) == (codes.tolist(), len(known))
+
+
+@pytest.mark.parametrize("dtype", ["int64[pyarrow]", "Int64", "datetime64[ns, UTC]", "float64"])
+def test_clusters_of_any_type_are_numbered_block_by_block(dtype, monkeypatch):
+    monkeypatch.setattr(columns, "_FACTORIZED", 4)
+    column = pd.Series([5, 3, None, 3, 9, 5, 5, None, 1], dtype="Int64").astype(dtype)
+    found, n_found = columns.factorize(column)
+    assert (found.tolist(), n_found) == ([0, 1, -1, 1, 2, 0, 0, -1, 3], 4)
 
 
 @pytest.mark.parametrize("weight", [None, "weight"])

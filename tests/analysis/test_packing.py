@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secnb.analysis.packing import BLOCK, blocks, find_packing
+from secnb.analysis.packing import BLOCK, blocks, find_packing, order_of, positions
 
 anything = st.lists(
     st.one_of(st.floats(), st.sampled_from([0.0, -0.0, 5e-324, -np.inf, np.inf])), max_size=30
@@ -50,6 +50,21 @@ def test_scores_as_they_occur_leave_room(scores, n_flags):
 def test_negative_zero_packs_like_zero():
     packing = find_packing(np.array([-0.0, -1.0, 1.0]), n_flags=0)
     assert packing.pack(np.array([-0.0])).tolist() == packing.pack(np.array([0.0])).tolist()
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, BLOCK, 3 * BLOCK + 1])
+@pytest.mark.parametrize("n_numbers", [1, 5, 40_000])
+def test_numbers_are_ordered_as_by_a_stable_sort(n_rows, n_numbers):
+    numbers = np.random.default_rng(0).integers(0, n_numbers, n_rows).astype(np.uint16)
+    order, edges = order_of(numbers, n_numbers)
+    assert np.array_equal(order, np.argsort(numbers, kind="stable"))
+    assert np.array_equal(edges, np.searchsorted(np.sort(numbers), np.arange(n_numbers + 1)))
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, BLOCK, 3 * BLOCK + 1])
+def test_positions_are_where_flags_are_set(n_rows):
+    flags = np.random.default_rng(0).random(n_rows) < 0.4
+    assert np.array_equal(positions(flags), np.flatnonzero(flags))
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, BLOCK, BLOCK + 1])

@@ -122,6 +122,36 @@ def test_a_part_keeps_the_groups_and_shares_out_misses_without_rows():
     assert part.at(0.0)["n_missed"].tolist() == [2.0, 0.0]
 
 
+@given(options, arguments, st.data())
+def test_a_part_of_a_part_is_the_sweep_of_what_both_keep(rows, arguments, data):
+    masks = st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))
+    first, second = (np.array(data.draw(masks), dtype=bool) for _ in range(2))
+    whole = swept(optional(rows), **arguments)
+    pd.testing.assert_frame_equal(whole.part(first).part(second).frame, whole.part(first & second).frame)
+
+
+@given(options, arguments, st.data())
+def test_a_part_has_the_days_of_its_own_times(rows, arguments, data):
+    arguments = {name: value for name, value in arguments.items() if name != "by"}
+    hours = st.lists(st.one_of(st.integers(0, 120), st.none()), min_size=len(rows), max_size=len(rows))
+    since = pd.to_timedelta(pd.Series(data.draw(hours), dtype="Int64"), unit="h")
+    frame = optional(rows).assign(started_at=pd.Timestamp("2026-03-27", tz="UTC") + since)
+    mask = np.array(data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))), dtype=bool)
+    part, alone = swept(frame, **arguments).part(mask), swept(frame[mask], **arguments)
+    assert part.days == alone.days
+    pd.testing.assert_frame_equal(part.at(0.1), alone.at(0.1))
+
+
+def test_a_part_copies_no_column_and_keeps_its_rows():
+    whole = swept(framed([(0.5, True, "a"), (0.6, True, "a"), (0.7, False, "b")]))
+    mask = np.array([True, False, True])
+    part = whole.part(mask)
+    mask[:] = False
+    assert np.shares_memory(part.units.scores, whole.units.scores)
+    assert part.units.labels is whole.units.labels
+    assert part.at(0.0)["n_fired"].tolist() == [2]
+
+
 def test_any_grid_is_counted_exactly():
     rng = np.random.default_rng(8)
     frame = pd.DataFrame({"score": rng.random(40_000).round(3), "truth": rng.random(40_000) < 0.4})
