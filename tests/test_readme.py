@@ -50,9 +50,19 @@ def test_first_screen_is_sentence_picture_example_and_the_two_commands():
     assert order == sorted(order)
 
 
-def test_service_example_runs():
-    """The core's imports are where the README says."""
-    subprocess.run([sys.executable, "-c", PYTHON[1]], check=True, timeout=60)
+def test_service_example_answers():
+    """From start to end, on the database of its settings."""
+    asking = """
+from fastapi.testclient import TestClient
+
+with TestClient(app) as client:
+    answer = client.get("/cameras")
+    print(answer.status_code, answer.json())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", PYTHON[1] + asking], check=True, timeout=60, capture_output=True, text=True
+    )
+    assert done.stdout == "200 []\n"
 
 
 @pytest.mark.parametrize("name", re.findall(r"`site\.(\w+)\(|`\.(\w+)\(\)`", README))

@@ -163,7 +163,9 @@ class ReaderProcess:
             # Not mapped: the frame keeps what it needs, and the rest of the file is soon gone.
             stored = os.pread(file, answer["n_bytes"], place)
             place += len(stored)
-            take(pa.ipc.read_record_batch(pa.py_buffer(stored), schema))
+            batch = pa.ipc.read_record_batch(pa.py_buffer(stored), schema)
+            # A large one takes seconds, in which other calls go on, and Stop does not wait.
+            await asyncio.to_thread(take, batch)
         return bool(answer["is_truncated"])
 
     async def _answer(self) -> dict[str, Any]:

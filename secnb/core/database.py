@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from sqlalchemy import NullPool, StaticPool, event
@@ -15,7 +16,7 @@ from secnb.core.config import Settings, get_settings
 from secnb.core.looplock import LoopLock
 from secnb.core.models import Base
 from secnb.core.url import connect_args, mask_url, parse_database_url, sqlite_path
-from secnb.errors import MissingDependencyError, NotInitializedError
+from secnb.errors import MissingDependencyError, NotInitializedError, UnreachableError
 
 __all__ = [
     "Base",
@@ -47,6 +48,8 @@ async def init_db() -> None:
         ``database_url`` cannot be read.
     MissingDependencyError
         The driver for PostgreSQL is not installed.
+    UnreachableError
+        PostgreSQL cannot be reached.
     """
     async with _init_lock():
         await _init()
@@ -164,12 +167,26 @@ def _make_engine(settings: Settings) -> AsyncEngine:
         _prepare_sqlite(engine, is_new=path is not None and not path.exists())
         return engine
     try:
+        options["connect_args"]["async_creator_fn"] = partial(_connect, mask_url(url))
         # A server that restarted has closed the pooled connections.
         return create_async_engine(url, pool_pre_ping=True, **options)
     except ModuleNotFoundError as exc:
         raise MissingDependencyError(
             f"PostgreSQL needs the package {exc.name}, which is not installed.",
             hint='pip install "secnb[postgres]"',
+        ) from exc
+
+
+async def _connect(shown_url: str, *args: Any, **kwargs: Any) -> Any:
+    """Return a new connection of asyncpg's; a server that cannot be reached is an error of ours."""
+    import asyncpg
+
+    try:
+        return await asyncpg.connect(*args, **kwargs)
+    except OSError as exc:
+        raise UnreachableError(
+            f"{shown_url} does not answer: {exc or 'no answer in time'}.",
+            hint="check DATABASE_URL, and whether the server runs.",
         ) from exc
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
@@ -11,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util.concurrency import await_
 
 from secnb.core.url import connect_args
 
@@ -47,6 +49,8 @@ def postgres_engine(url: URL) -> AsyncEngine:
     # asyncpg hands JSON over as text by itself; what SQLAlchemy would set up calls Python for each value.
     for name in ("setup_asyncpg_json_codec", "setup_asyncpg_jsonb_codec"):
         setattr(engine.dialect, name, _leave_codec)
+    # A line that broke without a word would let SQLAlchemy's own wait for good.
+    setattr(engine.dialect, "do_ping", _is_alive)  # noqa: B010 - a method of every dialect
     return engine
 
 
@@ -54,13 +58,33 @@ async def _leave_codec(_: Any) -> None:
     pass
 
 
+def _is_alive(connection: Any) -> bool:
+    """Return whether a pooled connection can be used; else there will be a new one, or its failure."""
+
+    async def ask() -> None:
+        async with asyncio.timeout(CONNECT_S):
+            await connection.driver_connection.execute(";")
+
+    try:
+        await_(ask())
+    except Exception:  # noqa: BLE001 - whatever it is
+        return False
+    return True
+
+
 async def begin_reading(connection: AsyncConnection, timeout_s: float | None) -> None:
     """Begin a transaction that can only read, and say who reads.
 
     The settings end with the transaction, which PgBouncer needs.
+
+    Raises
+    ------
+    TimeoutError
+        If the server that was connected to does not answer any more.
     """
-    await connection.execution_options(postgresql_readonly=True)
-    await connection.exec_driver_sql(reading_settings(timeout_s))
+    async with asyncio.timeout(CONNECT_S):
+        await connection.execution_options(postgresql_readonly=True)
+        await connection.exec_driver_sql(reading_settings(timeout_s))
 
 
 def reading_settings(timeout_s: float | None) -> str:

@@ -14,9 +14,12 @@ from secnb.errors import QueryError, ReadOnlyError
 READING_KINDS = ("SELECT", "WITH", "VALUES", "TABLE", "EXPLAIN", "SHOW")
 """The kinds of statement that a PostgreSQL session may run here."""
 
-# What SQLAlchemy takes for a parameter: a colon and a word, not after a colon, a word or a backslash.
-_NAMED = re.compile(r"(?<![:\w\\]):([A-Za-z_]\w*)(?![:\w])")
-_COLON = re.compile(r"(?<![:\w\\]):(?=[\w$])")
+# What SQLAlchemy takes for a parameter: a colon and a word, not after a colon, a word or a backslash. A cast
+# may follow, which has two colons.
+_NAMED = re.compile(r"(?<![:\w\\]):([A-Za-z_]\w*)(?!\w|:(?!:))(::)?")
+_COLON = re.compile(r"(?<![:\w\\]):(?=\w+(?![:\w]))")
+# From which SQLAlchemy takes the backslash away.
+_ESCAPED = re.compile(r"\\:\w*(?![:\w])")
 _COMMENT_MARK = re.compile(r"/\*|\*/")
 _WORD = re.compile(r"[A-Za-z]+")
 # What pandas puts where nothing is; this layer does not know pandas.
@@ -58,13 +61,15 @@ def to_statement(query: str | Executable, params: Mapping[str, Any] | None, *, d
 def _bound_text(query: str, values: Mapping[str, Any]) -> TextClause:
     if not _without_comments(query).strip(" \t\r\n;"):
         raise QueryError("The query is empty.", hint='for example site.sql("SELECT * FROM cameras").')
-    found = set(_NAMED.findall(query))
+    found = {name for name, _ in _NAMED.findall(query)}
     if missing := sorted(set(values) - found):
         raise QueryError(
             f"The parameters {missing} do not occur in the query as :name. Found there: {sorted(found)}."
         )
-    # A backslash before a colon would be taken for our own escape below.
-    escaped = _escape_colons(query.replace("\\:", "\\\\:"), keep=set(values))
+    # SQLAlchemy takes nothing for a parameter that a colon follows.
+    spaced = _NAMED.sub(lambda at: f":{at[1]} ::" if at[2] and at[1] in values else at[0], query)
+    # Which a backslash of the query's own must survive.
+    escaped = _escape_colons(_ESCAPED.sub(r"\\\g<0>", spaced), keep=set(values))
     return text(escaped).bindparams(
         *(bindparam(name, value, expanding=isinstance(value, list)) for name, value in values.items())
     )

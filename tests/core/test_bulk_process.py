@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -98,6 +99,20 @@ async def test_a_limit_cuts_and_says_so(process, file):
     cut = await process.read(request(file, limit=20_000), lambda _: lambda batch: seen.append(len(batch)))
     assert (cut, sum(seen)) == (True, 20_000)
     assert not await process.read(request(file, limit=N_ROWS), lambda _: lambda batch: None)
+
+
+async def test_other_work_goes_on_while_a_batch_is_taken(process, file):
+    """A large one takes seconds."""
+    goes_on, seen = threading.Event(), []
+    reading = asyncio.create_task(
+        process.read(request(file), lambda _: lambda batch: seen.append(goes_on.wait(20)))
+    )
+    while not process.is_busy:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    goes_on.set()
+    await reading
+    assert set(seen) == {True}
 
 
 async def test_a_failure_leaves_it_ready(process, file):

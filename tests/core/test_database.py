@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -25,7 +26,7 @@ from secnb.core import (
 )
 from secnb.core.models import Camera, Detection, Event, EventFeedback
 from secnb.core.url import sqlite_path
-from secnb.errors import NotInitializedError
+from secnb.errors import NotInitializedError, UnreachableError
 
 TABLES = {"cameras", "detections", "events", "event_feedback", "gpu_stats"}
 
@@ -402,6 +403,15 @@ async def test_an_unknown_option_is_refused_by_the_server(
 ) -> None:
     use(f"{postgres_url}&no_such_option=1", monkeypatch)
     with pytest.raises(Exception, match="no_such_option"):
+        await init_db()
+
+
+async def test_a_server_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever calls it learns which server that is, and no password."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    use(f"postgresql://ann:hidden@127.0.0.1:{port}/security", monkeypatch)
+    with pytest.raises(UnreachableError, match=rf"ann:\*\*\*@127\.0\.0\.1:{port}/security does not answer"):
         await init_db()
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import column, create_engine, delete, insert, select, table, text, update
+from sqlalchemy.dialects import postgresql
 
 from secnb.core.models import Camera
 from secnb.core.statement import check_reads, to_count, to_statement
@@ -32,6 +33,12 @@ def test_text_in_a_query_stays_as_it_is(words):
     assert run(f"SELECT '{words}'")[0] == words
 
 
+@given(st.text(alphabet=":\\$a1 "))
+def test_colons_in_a_query_stay_as_they_are(words):
+    """However many, and whatever is between them."""
+    assert run(f"SELECT '{words}', :given", {"given": 1}) == (words, 1)
+
+
 def test_only_given_names_are_parameters():
     """JSON needs no escaping beside a real parameter."""
     assert run("""SELECT :a, '{"b":1, "c" :x}', '12:30:45'""", {"a": 5}) == (5, '{"b":1, "c" :x}', "12:30:45")
@@ -40,6 +47,16 @@ def test_only_given_names_are_parameters():
 def test_a_name_may_occur_twice_and_prefix_another():
     """:id does not eat into :id_2."""
     assert run("SELECT :id, :id_2, :id", {"id": 1, "id_2": 2}) == (1, 2, 1)
+
+
+def test_a_cast_may_follow_a_parameter():
+    """As PostgreSQL writes it; SQLAlchemy by itself takes ``:a::int`` for text."""
+    statement = to_statement(
+        "SELECT :a::int, :ab::text, x::int, ':b::int'", {"a": 1, "ab": 2}, dialect="postgresql"
+    )
+    compiled = statement.compile(dialect=postgresql.dialect(paramstyle="named"))
+    assert compiled.params == {"a": 1, "ab": 2}
+    assert str(compiled).endswith("::text, x::int, ':b::int'")
 
 
 def test_a_list_expands():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import sqlite3
@@ -117,6 +118,18 @@ def test_postgres_restarted_between_two_calls(post, own_postgres, mode):
     assert len(post.cameras()) == 2
     restart(own_postgres, mode)
     assert len(post.cameras()) == 2
+
+
+def test_a_connection_that_froze_is_replaced(post, monkeypatch):
+    """As behind a router that forgot it: nobody says that it is gone."""
+    monkeypatch.setattr("secnb.core.postgres_reader.CONNECT_S", 0.2)
+    (frozen,) = post.sql("SELECT pg_backend_pid() AS pid")["pid"]
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        (other,) = post.sql("SELECT pg_backend_pid() AS pid", timeout_s=20)["pid"]
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+    assert other != frozen
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
