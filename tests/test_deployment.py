@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import threading
 import traceback
+import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -37,6 +38,7 @@ from secnb.errors import (
     SecnbError,
     SettingsError,
     TruncatedWarning,
+    UnknownNameError,
     UnknownQueueError,
     UnreachableError,
 )
@@ -891,6 +893,33 @@ def test_a_wrong_postgres_password_does_not_show(postgres_url, redis_url, postgr
         site = secnb.connect(database_url=secret, redis_url=redis_url)
     with site:
         assert SECRET not in str(caught[0].message) + repr(site) + site.health().to_string()
+
+
+def test_a_role_that_sees_no_schema_is_told_what_it_lacks(
+    postgres_site, postgres_server, postgres_url, redis_url
+):
+    """Nor may it read a table that it sees."""
+    name = f"stranger_{uuid.uuid4().hex}"
+    postgres_server.psql(f"CREATE ROLE {name} LOGIN;")
+
+    async def change(statement: str) -> None:
+        connection = await asyncpg.connect(postgres_url)
+        await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(change("REVOKE ALL ON SCHEMA public FROM PUBLIC"))
+    url = postgres_url.replace("postgresql://postgres", f"postgresql://{name}", 1)
+    with secnb.connect(database_url=url, redis_url=redis_url) as site:
+        said = r"no table 'cameras'\. Known: none(.|\n)*GRANT USAGE ON SCHEMA(.|\n)*GRANT SELECT"
+        with pytest.raises(UnknownNameError, match=said):
+            site.cameras()
+        with pytest.raises(QueryError, match=r"no table is seen; .*GRANT USAGE ON SCHEMA"):
+            site.sql("SELECT * FROM cameras")
+        asyncio.run(change(f"GRANT USAGE ON SCHEMA public TO {name}"))
+        with pytest.raises(QueryError, match=r"permission denied[\s\S]*GRANT SELECT"):
+            site.sql("SELECT * FROM cameras")
+    asyncio.run(change(f"DROP OWNED BY {name}"))
+    postgres_server.psql(f"DROP ROLE {name};")
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux lists open files there")

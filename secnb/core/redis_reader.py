@@ -18,8 +18,8 @@ from redis.asyncio.connection import Connection
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from secnb.core.redis_pages import item_bytes, looks, n_bytes, page_size
-from secnb.core.redis_wire import close_pool, connection_options, fetch_version
-from secnb.core.url import ENCODED, mask_url
+from secnb.core.redis_wire import close_pool, connection_options, fetch_version, not_let_in
+from secnb.core.url import mask_url
 from secnb.errors import QueryError, UnreachableError
 
 Side = Literal["head", "tail"]
@@ -272,10 +272,7 @@ class RedisReader:
         except UnreachableError:  # said already, by a call within this one
             raise
         except (AuthenticationError, NoPermissionError) as exc:
-            hint = ENCODED if isinstance(exc, AuthenticationError) else None
-            raise UnreachableError(
-                f"Redis at {self.shown_url} does not let us in: {exc}.", hint=hint
-            ) from exc
+            raise not_let_in(exc, self.shown_url) from exc
         except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError) as exc:
             reason = str(exc).rstrip(".") or f"no answer within {_LIMIT_S:g} s"
             raise UnreachableError(
@@ -283,7 +280,7 @@ class RedisReader:
                 hint="check REDIS_URL, and whether the server runs.",
             ) from exc
         except RedisError as exc:
-            raise QueryError(f"Redis at {self.shown_url} refuses: {exc}.") from exc
+            raise QueryError(f"Redis at {self.shown_url} refuses: {str(exc).rstrip('.')}.") from exc
 
 
 async def _on_connect(connection: Connection) -> None:

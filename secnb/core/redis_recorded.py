@@ -12,12 +12,16 @@ from redis.asyncio.connection import Connection
 from redis.exceptions import ResponseError
 
 from secnb.core.redis_reader import Items, RedisReader, Side
-from secnb.core.redis_recording import Record
+from secnb.core.redis_recording import ALL_KEYS, Record
 from secnb.errors import SnapshotError, UnreachableError
+
+UNKNOWN: Final = "unknown"
+"""The type of a key of which a record does not say whether it was there."""
 
 # A range may end in a bracket, and the last set need not be closed.
 _GLOB: Final = re.compile(r"\\(.)|\[(\^?)((?:\\.|[^\]\\]-.|[^\]\\]|\\\Z)*+)\]?|(\*)|(\?)|(.)", re.DOTALL)
 _IN_SET: Final = re.compile(r"\\(.)|(.)-(.)|(.)", re.DOTALL)
+_NOT_LOOKED_AT: Final = ResponseError("the snapshot does not say whether there is such a key")
 _MISSING: Final = {b"TYPE": b"none", b"PTTL": -2, b"LLEN": 0, b"XLEN": 0, b"STRLEN": 0}
 
 
@@ -36,6 +40,9 @@ class RecordedRedis(RedisReader):
         Of the server.
     failure : str or None
         Why nothing was recorded.
+    looked_at : sequence of str
+        Names and globs of which every key is in `records`. Of other keys that are missing there, nobody
+        knows whether they were in the server.
     """
 
     def __init__(
@@ -46,12 +53,14 @@ class RecordedRedis(RedisReader):
         shown_url: str,
         version: str | None = None,
         failure: str | None = None,
+        looked_at: Sequence[str] = (ALL_KEYS,),
     ) -> None:
         self.shown_url = shown_url
         self._records = {record.key: record for record in records}
         self._taken_at = taken_at
         self._version = version
         self._failure = failure
+        self._looked_at = [_to_pattern(each) for each in looked_at]
 
     async def ping(self) -> str | None:
         """Return the version that the server had."""
@@ -70,8 +79,19 @@ class RecordedRedis(RedisReader):
         return sorted(key.decode("utf-8", "surrogateescape") for key in self._matching(pattern, kind))
 
     async def fetch_type(self, name: str) -> str:
-        """Return the type of a key; ``"none"`` if there was none."""
+        """Return the type of a key; ``"none"`` if there was none.
+
+        Raises
+        ------
+        SnapshotError
+            If the key was not looked at.
+        """
         (answer,) = await self.demand([("TYPE", name)])
+        if answer == UNKNOWN.encode():
+            raise SnapshotError(
+                f"The snapshot does not say whether there was a key {name!r}: it holds only some of them.",
+                hint="site.queues() lists the queues that it holds, site.keys() the keys.",
+            )
         return str(answer.decode())
 
     async def item_pages(self, name: str, *, n: int | None, side: Side) -> AsyncIterator[Items]:
@@ -122,6 +142,8 @@ class RecordedRedis(RedisReader):
         if verb not in _FACTS and verb not in _ANSWERS:
             return ResponseError(f"a snapshot does not answer {verb.decode('utf-8', 'backslashreplace')}")
         record = self._records.get(rest[0])
+        if record is None and not any(each.fullmatch(rest[0]) for each in self._looked_at):
+            return UNKNOWN.encode() if verb == b"TYPE" else _NOT_LOOKED_AT
         if record is None:
             return [] if verb in _RANGES else _MISSING.get(verb)
         if verb in _FACTS:
@@ -138,8 +160,12 @@ class RecordedRedis(RedisReader):
         return [b"0", self._matching(pattern, kind)]
 
     def _matching(self, pattern: str, kind: bytes | None) -> list[bytes]:
-        matches = re.compile(_to_regex(pattern.encode("utf-8", "surrogateescape")), re.DOTALL).fullmatch
+        matches = _to_pattern(pattern).fullmatch
         return [key for key, record in self._records.items() if kind in (None, record.type) and matches(key)]
+
+
+def _to_pattern(glob: str) -> re.Pattern[bytes]:
+    return re.compile(_to_regex(glob.encode("utf-8", "surrogateescape")), re.DOTALL)
 
 
 def _to_regex(pattern: bytes) -> bytes:

@@ -6,6 +6,7 @@ again. Content is kept of strings, lists and streams; of other types only what t
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from typing import Any, Final
 from secnb.core.redis_keys import MAX_VALUE_BYTES, Facts, read_values, scan
 from secnb.core.redis_reader import RedisReader
 from secnb.core.redis_streams import Group, fetch_stream_states
+from secnb.errors import QueryError
 
 MAX_KEYS: Final = 100_000
 N_ITEMS: Final = 10_000
@@ -21,6 +23,9 @@ N_ITEMS: Final = 10_000
 
 MAX_KEY_BYTES: Final = 16 * 1024 * 1024
 MAX_BYTES: Final = 256 * 1024 * 1024
+
+ALL_KEYS: Final = "*"
+_GLOB_SIGNS: Final = frozenset("*?[\\")
 
 # A page of this size keeps the server busy for well under 10 ms.
 _PAGE = 1000
@@ -89,17 +94,65 @@ class _Room:
         return min(self.left, MAX_KEY_BYTES)
 
 
-async def record_keys(reader: RedisReader) -> AsyncIterator[list[Record]]:
-    """Yield records page by page, of at most `MAX_KEYS` keys; what vanished meanwhile is left out."""
-    facts, room, n_left = Facts(*_FACTS), _Room(), MAX_KEYS
-    async for names in scan(reader, "*"):
-        page = names[:n_left]
-        n_left -= len(page)
-        rows = zip(page, await facts.fetch(reader, page), strict=True)
+class KeyRecorder:
+    """What records the keys of a server: of at most `MAX_KEYS`, those first that somebody looks for.
+
+    Parameters
+    ----------
+    reader : RedisReader
+    first : sequence of str
+        Names and globs of the keys that come first, in this order; before globs come lists and streams.
+
+    Attributes
+    ----------
+    looked_at : list of str
+        Those names and globs of which every key was recorded: of another key that is missing in the
+        record, nobody knows whether it was there.
+    """
+
+    def __init__(self, reader: RedisReader, first: Sequence[str] = ()) -> None:
+        self.looked_at: list[str] = []
+        self._reader, self._first = reader, first
+        self._facts, self._room = Facts(*_FACTS), _Room()
+
+    async def pages(self) -> AsyncIterator[list[Record]]:
+        """Yield records page by page; what vanished meanwhile is left out."""
+        seen: set[bytes] = set()
+        n_left = MAX_KEYS
+        async for names, done in self._names():
+            fresh = [name for name in dict.fromkeys(names) if name not in seen]
+            page = fresh[:n_left]
+            seen.update(page)
+            if page:
+                records = await self._recorded(page)
+                n_left -= len(records)
+                yield records
+            if len(page) < len(fresh):
+                return
+            self.looked_at += done
+
+    async def _names(self) -> AsyncIterator[tuple[list[bytes], Sequence[str]]]:
+        """Yield the names of keys page by page, each time with what no further page belongs to."""
+        plain = [each for each in self._first if _GLOB_SIGNS.isdisjoint(each)]
+        yield _to_bytes(plain), plain
+        for kind in ("list", "stream"):
+            found: list[str] = []
+            # Before Redis 6 nobody can ask for types; then they come with the others.
+            with contextlib.suppress(QueryError):
+                found = await self._reader.fetch_names(ALL_KEYS, key_type=kind)
+            for at in range(0, len(found), _PAGE):
+                yield _to_bytes(found[at : at + _PAGE]), ()
+        for pattern in dict.fromkeys([*self._first, ALL_KEYS]):
+            if pattern not in plain:
+                async for page in scan(self._reader, pattern):
+                    yield page, ()
+                yield [], [pattern]
+
+    async def _recorded(self, names: Sequence[bytes]) -> list[Record]:
+        rows = zip(names, await self._facts.fetch(self._reader, names), strict=True)
         found = [Record(name, *row) for name, row in rows if row[0] != b"none"]
-        yield [await _filled(reader, record, room) for record in await _with_values(reader, found, room)]
-        if n_left <= 0:
-            return
+        filled = await _with_values(self._reader, found, self._room)
+        return [await _filled(self._reader, record, self._room) for record in filled]
 
 
 async def fetch_info(reader: RedisReader) -> dict[str, str]:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from redis import exceptions as redis_errors
 from redis.asyncio import ConnectionPool, Redis
@@ -41,6 +42,13 @@ def connection_options(
         raise SettingsError(
             f"The Redis URL cannot be read. Seen: {mask_url(url)}. Expected: redis://localhost:6379/0.",
             hint=f"rediss:// is for TLS, unix:// for a socket; {ENCODED}",
+        )
+    if "path" not in given and "db" not in given and urlsplit(url).path.strip("/ "):
+        # redis-py would drop it without a word, and read database 0.
+        raise SettingsError(
+            f"The database of a Redis URL is a number. Seen: {mask_url(url)}. "
+            "Expected: redis://localhost:6379/0.",
+            hint=f"databases of Redis have no names; {ENCODED}",
         )
     bounded = {
         "max_connections": given.pop("max_connections", MAX_CONNECTIONS),
@@ -103,6 +111,18 @@ def reported(command: str) -> Iterator[None]:
     except redis_errors.TimeoutError as exc:
         logger.error("Redis %s failed: %s", command, exc)
         raise
+
+
+def not_let_in(exc: redis_errors.RedisError, shown_url: str) -> UnreachableError:
+    """Return what to say of a user who may not come in, or may not do what was asked."""
+    hint = f"check the user and the password; {ENCODED}"
+    if isinstance(exc, redis_errors.NoPermissionError):
+        hint = (
+            "who only reads needs ACL SETUSER <name> ~* &* -@all +@read +@connection -@dangerous +info +time "
+            "+multi +exec +subscribe +unsubscribe, and a password (README)."
+        )
+    reason = str(exc).rstrip(".")
+    return UnreachableError(f"Redis at {shown_url} does not let us in: {reason}.", hint=hint)
 
 
 async def close_pool(pool: ConnectionPool) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import unquote, unquote_plus, urlencode
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from secnb.core.secret_names import is_secret_name
 from secnb.core.url_options import NUMBERS, to_asyncpg
 from secnb.errors import SettingsError
 
@@ -20,17 +21,21 @@ ENCODED: Final = (
     "in a user name or password write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23 and % as %25."
 )
 
-# The dsn carries whatever only asyncpg's own parser understands, an sslpassword perhaps among it.
-_SECRET_KEYS: Final = frozenset({"password", "sslpassword", "ssl_password", "passfile", "token", "dsn"})
+# Besides those that are secrets everywhere. The dsn carries whatever only asyncpg's own parser understands,
+# an sslpassword perhaps among it.
+_SECRET_KEYS: Final = frozenset({"passfile", "dsn", "key", "sig", "signature"})
+# A host and a port, perhaps after a user.
+_PLACE: Final = re.compile(r"([^:@]*@)?(\[[^\]@]*\]|[^:@]*)(:\d*)?")
 _TRUE: Final = frozenset({"true", "yes", "on", "y", "t", "1"})
 
 
 def mask_url(url: str | URL) -> str:
     """Return a database or Redis URL that is safe to show.
 
-    The password and the query keys password, sslpassword, passfile and token (in any case) become
-    ``***``. Text that cannot be a URL becomes ``***`` as a whole, and where it is unclear how far a
-    password reaches, more is masked rather than less. Never raises.
+    The password becomes ``***``, and so do the values of query keys that are secrets by their name
+    (`secnb.core.secret_names`) and of passfile, key and signature. Text that cannot be a URL becomes
+    ``***`` as a whole, and where it is unclear how far a password reaches, more is masked rather than
+    less. Never raises.
 
     Parameters
     ----------
@@ -52,7 +57,12 @@ def mask_url(url: str | URL) -> str:
     if match is None:
         return MASK
     scheme, rest = match.groups()
-    return scheme + _mask_userinfo(_mask_query(rest), is_file=scheme.lower().startswith("sqlite"))
+    is_file = scheme.lower().startswith("sqlite")
+    authority = _authority(rest)
+    if "@" not in authority and not _PLACE.fullmatch(authority):
+        # What looks like an option is a piece of a password, and its @ is farther on.
+        rest = _mask_userinfo(rest, is_file=is_file)
+    return scheme + _mask_userinfo(_mask_query(rest), is_file=is_file)
 
 
 def parse_database_url(url: str) -> URL:
@@ -162,7 +172,7 @@ def is_cut_short(url: str) -> bool:
         userinfo = re.match(r"[^:/]*:[^@]*@", rest)
         end = userinfo.end() if userinfo else len(rest)
     else:
-        authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+        authority = _authority(rest)
         end = authority.rfind("@") + 1
         if scheme.lower() == "unix":
             # The path of a socket may hold an @.
@@ -191,10 +201,11 @@ class _SafeURL(URL):
 
 def _mask_query(text: str) -> str:
     """Mask the values of secret keys; a value reaches to the next ``&``, whatever is in it."""
-    parts = re.split(r"([?&])", text)
+    parts = re.split(r"([?&;#])", text)
     for i, part in enumerate(parts):
         key, equals, _ = part.partition("=")
-        if not equals or unquote_plus(key).strip().lower() not in _SECRET_KEYS:
+        # What stands before the first of these signs is a place.
+        if not i or not equals or not _is_secret_option(unquote_plus(key).strip()):
             continue
         parts[i] = f"{key}={MASK}"
         for j in range(i + 1, len(parts)):
@@ -205,19 +216,27 @@ def _mask_query(text: str) -> str:
     return "".join(parts)
 
 
+def _is_secret_option(key: str) -> bool:
+    return is_secret_name(key) or re.split(r"[_-]", key.lower())[-1] in _SECRET_KEYS
+
+
 def _mask_userinfo(rest: str, *, is_file: bool) -> str:
     """Mask from the first colon to the last ``@``: a password may hold ``/``, ``?`` and ``@`` itself."""
-    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    authority = _authority(rest)
     colon, at = rest.find(":"), rest.rfind("@")
     if is_file and ":" not in authority:
         # The path of a file may hold colons and @; it has no password.
         return rest
     if 0 <= colon < at:
         return f"{rest[: colon + 1]}{MASK}{rest[at:]}"
-    if ":" in authority and not re.fullmatch(r"([^:@]*@)?(\[[^\]@]*\]|[^:@]*)(:\d*)?", authority):
+    if ":" in authority and not _PLACE.fullmatch(authority):
         # user:password without a host looks like host:port.
         return f"{rest[: colon + 1]}{MASK}{rest[len(authority) :]}"
     return rest
+
+
+def _authority(rest: str) -> str:
+    return re.split(r"[/?#]", rest, maxsplit=1)[0]
 
 
 def _split(url: str) -> URL:

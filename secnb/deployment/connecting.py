@@ -112,7 +112,7 @@ def _connected(
 
 def _opened(deployment: Deployment, *, needs_database: bool = False) -> Deployment:
     try:
-        deployment.bridge.run(deployment._open(needs_database=needs_database))
+        deployment._connect(needs_database=needs_database)
     except BaseException:
         deployment.close()
         raise

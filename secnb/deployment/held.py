@@ -118,6 +118,15 @@ class Held:
         shown = f"<{type(self).__name__} {self._shown_urls[0]} {self._shown_urls[1]} {self.timezone} {state}>"
         return shown if self._note is None else f"{shown}\n{self._note}"
 
+    def _connect(self, *, needs_database: bool) -> None:
+        """Open, and wait until it is done."""
+
+        async def connect() -> None:
+            # A slow one is shown by the name of what runs.
+            await self._open(needs_database=needs_database)
+
+        self.bridge.run(connect())
+
     async def _open(self, *, needs_database: bool) -> None:
         """Try the database and Redis once each; raise if nothing is left to serve."""
         if needs_database and isinstance(self._failures.get("database"), DatabaseNotFoundError):

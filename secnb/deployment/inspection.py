@@ -18,7 +18,7 @@ from secnb.deployment.overview import service_urls
 from secnb.errors import BadInputError, SecnbError
 from secnb.frames.batches import Limits
 from secnb.frames.latencies import read_latencies
-from secnb.frames.pictures import Image, read_detection, read_image
+from secnb.frames.pictures import Image, read_detection, read_folder, read_image
 from secnb.frames.pipeline import Parts, read_pipeline
 from secnb.frames.typed import to_times
 from secnb.view.pictures import Picture
@@ -28,6 +28,9 @@ _CAMERA_ROOT = "/export/foscam"
 
 class InspectionHelpers(Held):
     """The helpers that look at all stages at once."""
+
+    _left_out: Mapping[str, str] = {}
+    """What a snapshot does not hold, in words; empty for what is live."""
 
     @two_faced
     async def pipeline(self) -> pd.DataFrame:
@@ -123,6 +126,8 @@ class InspectionHelpers(Held):
         ------
         UnknownDetectionError
             If there is none of that id.
+        UnknownNameError, UnknownColumnError
+            If there is no table of detections, or none with ids.
         BadInputError
             If `detection_id` is no whole number.
         UnreachableError
@@ -133,13 +138,16 @@ class InspectionHelpers(Held):
             raise BadInputError(f"detection_id is {detection_id!r}. Allowed: a whole number.")
         if not -(2**63) <= int(detection_id) < 2**63:
             raise BadInputError(f"detection_id is {detection_id!r}. Allowed: a number of 64 bits.")
-        found = await read_detection(self._db(), int(detection_id))
+        reader = self._db()
+        left_out = self._left_out.get("table detections")
+        found = await read_detection(reader, int(detection_id), left_out=left_out)
         image = Image(problem="the image is off; show(…, embed=True) puts it in")
         if embed:
             root = self._sources.folder / (self._sources.text("foscam_base_path") or _CAMERA_ROOT)
+            folder = await read_folder(reader, found["camera_id"])
             is_video = found["media_type"] == "video"
             image = await asyncio.to_thread(
-                read_image, root, found["file_path"], folder=found["folder_path"], is_video=is_video
+                read_image, root, found["file_path"], folder=folder, is_video=is_video
             )
         return _picture(found, image)
 

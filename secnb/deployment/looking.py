@@ -49,9 +49,8 @@ async def _look(site: Deployment, row: Mapping[str, Any]) -> Look:
     async with asyncio.timeout(_PATIENCE_S):
         recorded = await _recorded(site, row)
         if recorded.detection_id is None:
-            return Look(
-                _no_picture("No picture: none of its detections is recorded any more."), recorded.said
-            )
+            gone = "is in the snapshot" if site.taken_at else "is recorded any more"
+            return Look(_no_picture(f"No picture: none of its detections {gone}."), recorded.said)
         try:
             picture = await site.show.aio(recorded.detection_id, embed=True)
         except SecnbError as exc:

@@ -92,6 +92,10 @@ class MessageHelpers(Held):
             message is a row with ``ok=False`` and its error. ``attrs["moved"]`` tells whether a read of
             more than one page saw the queue change.
 
+            Secrets in file_path are masked. In raw and payload they are not, and the ids are as stored:
+            a message is shown as it is, and looking through a million takes longer than reading them.
+            Leave raw and payload out of what a notebook keeps.
+
             The payload of an entry is its flat fields of text (``detection_ids`` stays JSON text), its
             raw are the fields as they came over the wire, and enqueued_at is the time in its id.
 
@@ -166,11 +170,11 @@ class MessageHelpers(Held):
         Returns
         -------
         DataFrame
-            Columns queue (that the work was for), ok, error (secrets in it are masked), error_type,
-            n_attempts, first_failed_at, last_failed_at, camera_id, batch_id, file_path, original (the work,
-            decoded), raw (bytes as stored), key (where the letter lies), pos, entry_id. Of what a full queue
-            has shed nobody recorded when, or how often it was tried: these are NA. `peek` of the key shows
-            the whole letter, with stack trace and context where there are any.
+            Columns queue (that the work was for), ok, error, error_type, n_attempts, first_failed_at,
+            last_failed_at, camera_id, batch_id, file_path (secrets in it and in error are masked), original
+            (the work, decoded), raw (bytes as stored), key (where the letter lies), pos, entry_id. Of what
+            a full queue has shed nobody recorded when, or how often it was tried: these are NA. `peek` of
+            the key shows the whole letter, with stack trace and context where there are any.
 
         Raises
         ------

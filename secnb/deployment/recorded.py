@@ -22,11 +22,11 @@ from secnb.bridge import Bridge, two_faced
 from secnb.core.health import Answer
 from secnb.core.reader import DatabaseReader
 from secnb.core.redis_recorded import RecordedRedis
-from secnb.core.redis_recording import Record
+from secnb.core.redis_recording import ALL_KEYS, Record
 from secnb.deployment.assembled import Deployment
 from secnb.deployment.snapshots import REDIS_FILE
 from secnb.errors import DegradedWarning, SecnbError, SnapshotError, UnreachableError
-from secnb.frames.manifest import read_manifest
+from secnb.frames.manifest import read_manifest, warn_of_missing
 from secnb.frames.notes import note
 from secnb.frames.tablefiles import load_table, require_parquet
 from secnb.frames.typed import to_frame
@@ -56,6 +56,11 @@ def _as_recorded(helper: two_faced[Any, Any, Any]) -> two_faced[Any, Any, Any]:
         result = await method(self, *args, **kwargs)
         if isinstance(result, pd.DataFrame):
             note(result, source="snapshot", read_at=self.taken_at, left_out=self._left_out)
+            if "pattern" in signature.parameters:
+                given = signature.bind(self, *args, **kwargs)
+                given.apply_defaults()
+                if {given.arguments["pattern"], ALL_KEYS}.isdisjoint(self._looked_at):
+                    note(result, truncated=True)
         return result
 
     return two_faced(recorded)
@@ -131,6 +136,7 @@ class Snapshot(Deployment):
             if row["component"] not in ("database", "redis")
         }
         self._left_out = {each["what"]: each["why"] for each in manifest["files"] if each["why"]}
+        self._looked_at = server.get("looked_at", (ALL_KEYS,))
         if not self._database_failure:
             _build(path, folder, manifest["files"])
         redis = RecordedRedis(
@@ -139,6 +145,7 @@ class Snapshot(Deployment):
             shown_url=server["url"],
             version=server.get("version"),
             failure=server["failure"],
+            looked_at=self._looked_at,
         )
         super().__init__(
             database_url=f"sqlite+aiosqlite:///{path}",
@@ -151,6 +158,8 @@ class Snapshot(Deployment):
         self._shown_urls = database["url"], server["url"]
         if self._database_failure:
             self._failures["database"] = self._no_database()
+        # That a half is missing is said by whoever connects.
+        warn_of_missing([each for each in manifest["files"] if each["file"] or each["table"]])
 
     def __repr__(self) -> str:
         first, *note = super().__repr__().partition("\n")

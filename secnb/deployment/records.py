@@ -87,6 +87,9 @@ class RecordHelpers(Held):
         """Return one row per camera, sorted by id; columns of `secnb.schema.CAMERAS`, then others.
 
         Cameras that are marked as deleted are left out; what they recorded is not.
+
+        Columns that hold secrets are masked unless they are asked for by name. In every other column but
+        camera_id the secrets in URLs, JSON and text are masked; `sql` shows what is stored.
         """
         return await read_cameras(self._db(), columns=columns)
 

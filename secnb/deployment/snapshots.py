@@ -15,20 +15,29 @@ import pandas as pd
 from secnb.bridge import report, two_faced
 from secnb.core.reader import DatabaseReader
 from secnb.core.redis_reader import RedisReader
-from secnb.core.redis_recording import MAX_KEYS, Record, fetch_info, record_keys
+from secnb.core.redis_recording import ALL_KEYS, KeyRecorder, Record, fetch_info
 from secnb.deployment.held import Held
-from secnb.errors import BadInputError, DatabaseNotFoundError, SecnbError, UnreachableError
-from secnb.frames.manifest import SnapshotFolder
+from secnb.errors import (
+    BadInputError,
+    DatabaseNotFoundError,
+    SecnbError,
+    UnreachableError,
+)
+from secnb.frames.keynames import both_forms
+from secnb.frames.manifest import SnapshotFolder, file_row, warn_of_missing
 from secnb.frames.notes import note
-from secnb.frames.recent import fetch_stored_tables, read_newest, read_recent
+from secnb.frames.recent import Stored, fetch_stored, read_newest, read_recent
 from secnb.frames.secrets import mask_record, mask_value
 from secnb.frames.tablefiles import require_parquet, write_table
 from secnb.frames.typed import to_frame
-from secnb.schema import SNAPSHOT
+from secnb.schema import KEY_PREFIX, QUEUE_FIELDS, SNAPSHOT
 
 REDIS_FILE: Final = "redis.jsonl"
 _MOST_ROWS: Final = 1_000_000
 _GONE: Final = (UnreachableError, DatabaseNotFoundError)
+# What helpers look for in Redis, besides queues and streams of any name.
+_LOOKED_FOR: Final = ("batch:*", "telemetry:latency:*", "model_zoo:latency:*", "*cache:*")
+_REDIS: Final = "keys of Redis"
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 T = TypeVar("T")
 
@@ -48,14 +57,16 @@ class SnapshotHelpers(Held):
         For an incident: a colleague without access to the site runs the same helpers on a copy of the
         folder, as of this moment. It holds what is in Redis and the recent rows of every table, besides
         health and settings. Tables that grow (`secnb.schema.HISTORY`) are cut at `hours`; of the others,
-        such as cameras, all rows are taken, up to `limit`. A part that does not answer is left out.
+        such as cameras, all rows are taken, up to `limit`; of views those that helpers read. A part that does
+        not answer, or a table that cannot be read, is a row that says so, with a `DegradedWarning`; the
+        rest is there. Where a cap leaves something out, a `TruncatedWarning` says so.
 
         Secrets are masked: columns that hold them, passwords in URLs, also within JSON and texts. The
         records themselves are not anonymous. Redis is read page by page with commands that only read:
-        100,000 keys, values as far as `cache` gives them, 16 MiB of a queue and 256 MiB in all; of a list
-        or stream of more than 10,000 messages the first and the last 5,000, with its true length. Of
-        hashes and sets there is only what they are. It is no single instant: a queue that moves meanwhile
-        is marked as moved.
+        100,000 keys, queues and batches first (of a key that is not among them nothing is known), values
+        as far as `cache` gives them, 16 MiB of a queue and 256 MiB in all; of a list or stream of more than
+        10,000 messages the first and the last 5,000, with its true length. Of hashes and sets there is only
+        what they are. It is no single instant: a queue that moves meanwhile is marked as moved.
 
         What is interrupted or fails is removed again; the manifest comes last. Needs the extra ``bulk``.
 
@@ -92,7 +103,8 @@ class SnapshotHelpers(Held):
         with SnapshotFolder(folder) as target:
             manifest = await self._taken(target, hours, limit)
             path = target.finish(mask_value(manifest))
-        rows = [*manifest["files"], _row(path, "health, settings, and what was left out")]
+        warn_of_missing(manifest["files"])
+        rows = [*manifest["files"], file_row(path, "health, settings, and what was left out")]
         columns = {name: [row[name] for row in rows] for name in SNAPSHOT}
         frame = to_frame(columns, SNAPSHOT)
         taken_at = datetime.fromisoformat(manifest["taken_at"])
@@ -102,7 +114,8 @@ class SnapshotHelpers(Held):
         """Write everything but the manifest, and return that."""
         report("health")
         health = await self.health.aio()
-        redis, redis_rows = await _write_redis(self._queue_reader(), target)
+        prefix = self._sources.value("redis_key_prefix") or KEY_PREFIX
+        redis, redis_rows = await _write_redis(self._queue_reader(), target, prefix)
         taken_at = redis.pop("taken_at")
         database, table_rows = await self._write_database(target, taken_at, hours, limit)
         if redis["failure"] and database["failure"]:
@@ -127,35 +140,45 @@ class SnapshotHelpers(Held):
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         try:
             reader = self._db()
-            tables = await fetch_stored_tables(reader)
+            stored = await fetch_stored(reader)
             newest = await read_newest(reader, taken_at)
         except SecnbError as exc:
-            return {"failure": _first_line(exc)}, []
+            why = _first_line(exc)
+            return {"failure": why}, [file_row(None, "tables of the database", why=[why], has_failed=True)]
         since = None if hours is None else newest - timedelta(hours=hours)
         rows: list[dict[str, Any]] = []
-        for number, name in enumerate(tables):
+        for number, each in enumerate(stored):
             try:
-                rows.append(await _write_table(reader, target, name, number, since, limit))
+                rows.append(await _write_table(reader, target, each, number, since, limit))
             except _GONE as exc:
-                # It went away; to ask for each of the others would only take long.
-                why = [_first_line(exc)]
-                rows += [
-                    _row(None, f"table {each}", table=each, truncated=True, why=why)
-                    for each in tables[number:]
-                ]
-                break
+                rows.append(_lost(each, _first_line(exc)))
+                if not await _is_there(reader):
+                    # To ask for each of the others would only take long.
+                    rows += [_lost(other, _first_line(exc)) for other in stored[number + 1 :]]
+                    break
         return {"failure": None, "dialect": reader.dialect}, rows
+
+
+async def _is_there(reader: DatabaseReader) -> bool:
+    """Return whether a database can still be read, although a table of it could not."""
+    try:
+        await fetch_stored(reader)
+    except SecnbError:
+        return False
+    return True
 
 
 async def _write_table(
     reader: DatabaseReader,
     target: SnapshotFolder,
-    name: str,
+    stored: Stored,
     number: int,
     since: datetime | None,
     limit: int,
 ) -> dict[str, Any]:
-    what = f"table {name}"
+    name = stored.name
+    if stored.problem is not None:
+        return _lost(stored, stored.problem)
     try:
         recent = await read_recent(
             reader, name, since=since, limit=limit, on_page=lambda n: report(f"{name}: {n:,} rows")
@@ -164,7 +187,7 @@ async def _write_table(
         raise
     except SecnbError as exc:
         # One table that may not be read, or is broken, is no reason to lose the others.
-        return _row(None, what, table=name, truncated=True, why=[_first_line(exc)])
+        return _lost(stored, _first_line(exc))
     # A name may hold what no file system takes.
     path = target.new(f"{name if _PLAIN_NAME.fullmatch(name) else f'table-{number}'}.parquet")
     with target.writing():
@@ -174,35 +197,61 @@ async def _write_table(
         why.insert(0, f"from {recent.since:%Y-%m-%d %H:%M:%S} UTC on")
     if mixed:
         why.append(f"several types in {', '.join(mixed)}, as JSON text")
-    return _row(path, what, table=name, rows=recent.n_rows, truncated=recent.is_truncated, why=why)
+    if recent.failure is not None:
+        why.append(f"the next rows cannot be read: {recent.failure}")
+    return file_row(
+        path,
+        f"table {name}",
+        table=name,
+        rows=recent.n_rows,
+        truncated=recent.is_truncated,
+        why=why,
+        has_failed=recent.failure is not None,
+    )
+
+
+def _lost(stored: Stored, why: str) -> dict[str, Any]:
+    """Return the row of what is not in the snapshot; only a view may be none that is missed."""
+    if not stored.is_missed:
+        return file_row(None, f"view {stored.name}", why=[why])
+    return file_row(None, f"table {stored.name}", table=stored.name, why=[why], has_failed=True)
 
 
 async def _write_redis(
-    reader: RedisReader, target: SnapshotFolder
+    reader: RedisReader, target: SnapshotFolder, prefix: str
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Write what is in Redis, and return what is known of it, with the moment by its clock."""
     try:
         taken_at = await reader.fetch_time()
         version, info = await reader.ping(), await fetch_info(reader)
     except SecnbError as exc:
-        return {"failure": _first_line(exc), "taken_at": datetime.now(UTC)}, []
+        why = _first_line(exc)
+        return {"failure": why, "taken_at": datetime.now(UTC)}, [
+            file_row(None, _REDIS, why=[why], has_failed=True)
+        ]
+    queues = dict.fromkeys(form for name in QUEUE_FIELDS for form in both_forms(name, prefix))
+    recorder = KeyRecorder(reader, [*queues, *_LOOKED_FOR])
     path, failure = target.new(REDIS_FILE), None
     n_keys = n_cut = 0
     with target.writing():
         await _in_thread(_write_records, path, [])
         try:
-            async for records in record_keys(reader):
+            async for records in recorder.pages():
                 await _in_thread(_write_records, path, records)
                 n_keys += len(records)
                 n_cut += sum(not record.is_whole for record in records)
                 report(f"redis: {n_keys:,} keys")
         except SecnbError as exc:
             failure = _first_line(exc)
-    why: list[str | None] = [f"the first {MAX_KEYS:,} keys that were found"] * (n_keys >= MAX_KEYS)
-    why += [f"{n_cut:,} keys without all of their content"] * (n_cut > 0)
-    why += [failure] * (failure is not None)
-    row = _row(path, "keys of Redis", rows=n_keys, truncated=bool(why), why=why)
-    return {"failure": None, "version": version, "info": info, "taken_at": taken_at}, [row]
+    left_out = [f"{n_cut:,} keys without all of their content"] * (n_cut > 0)
+    if failure is not None:
+        left_out.insert(0, f"{n_keys:,} keys; the next ones cannot be read: {failure}")
+    elif ALL_KEYS not in recorder.looked_at:
+        left_out.insert(0, f"{n_keys:,} keys: queues and batches, then whichever were found first")
+    has_failed, is_cut = failure is not None, bool(left_out)
+    row = file_row(path, _REDIS, rows=n_keys, truncated=is_cut, why=left_out, has_failed=has_failed)
+    known = {"failure": None, "version": version, "info": info, "looked_at": recorder.looked_at}
+    return known | {"taken_at": taken_at}, [row]
 
 
 def _write_records(path: Path, records: list[Record]) -> None:
@@ -226,26 +275,6 @@ async def _in_thread(work: Callable[..., T], *args: Any) -> T:
                 await asyncio.wait({running})
         running.exception()  # marks the outcome as seen
         raise
-
-
-def _row(
-    path: Path | None,
-    what: str,
-    *,
-    table: str | None = None,
-    rows: int | None = None,
-    truncated: bool = False,
-    why: list[Any] | None = None,
-) -> dict[str, Any]:
-    return {
-        "file": None if path is None else path.name,
-        "what": what,
-        "rows": rows,
-        "size_bytes": None if path is None else path.stat().st_size,
-        "truncated": truncated,
-        "why": "; ".join(why or ()) or None,
-        "table": table,
-    }
 
 
 def _check(hours: float | None, limit: int) -> None:

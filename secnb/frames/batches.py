@@ -12,6 +12,7 @@ from secnb.core.redis_batches import BatchKeys, Part, fetch_batches, read_id
 from secnb.core.redis_reader import RedisReader
 from secnb.frames.messages import decode_value
 from secnb.frames.notes import note
+from secnb.frames.secrets import mask_value
 from secnb.frames.times import read_time
 from secnb.frames.typed import to_frame
 from secnb.schema import OPEN_BATCHES
@@ -30,7 +31,8 @@ async def read_open_batches(redis: RedisReader, limits: Limits) -> pd.DataFrame:
     found = await fetch_batches(redis)
     now = await redis.fetch_time()
     rows = [_row(batch, now, limits) for batch in found]
-    columns = {name: [row.get(name) for row in rows] for name in OPEN_BATCHES}
+    # A notebook keeps what it shows of them, and a camera may go by its URL.
+    columns = {name: [mask_value(row.get(name)) for row in rows] for name in OPEN_BATCHES}
     frame = to_frame(columns, OPEN_BATCHES)
     unreadable = dict(frame.attrs)
     frame = frame.sort_values(["started_at", "camera_id", "batch_id"], kind="stable", ignore_index=True)

@@ -9,8 +9,15 @@ bound are compared in one form, and the others as they are, which an index serve
 from __future__ import annotations
 
 import re
+import warnings
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+
+import pandas as pd
+
+from secnb.core.reader import COUNT_S, DatabaseReader
+from secnb.errors import DegradedWarning, QueryTimeoutError
 
 # Offsets are less than a day; the date of a text is at most so far from the date in UTC.
 _DAY = timedelta(days=1)
@@ -51,6 +58,44 @@ def time_conditions(
     return where, params
 
 
+async def count_numbers(
+    reader: DatabaseReader,
+    table: str,
+    column: str,
+    *,
+    where: Sequence[str] = (),
+    params: Mapping[str, Any] | None = None,
+) -> int:
+    """Return how many rows have a number for a time, with which no bound can be compared.
+
+    SQLite keeps whatever it is given; other databases have a type for times. Numbers sort before every
+    text, which an index serves; where it takes too long without one, none are counted. `where` and `params`
+    are more conditions in SQL.
+    """
+    if reader.dialect != "sqlite":
+        return 0
+    conditions = " AND ".join([f"{_quoted(column)} < ''", *where])
+    query = f"SELECT count(*) FROM {_quoted(table)} WHERE {conditions}"  # noqa: S608
+    try:
+        return int((await reader.fetch(query, params, timeout_s=COUNT_S)).rows[0][0])
+    except QueryTimeoutError:
+        return 0
+
+
+async def warn_of_numbers(
+    frame: pd.DataFrame, reader: DatabaseReader, table: str, column: str, **conditions: Any
+) -> None:
+    """Warn of the rows that `since` left out of a frame because their time is a number, and count them."""
+    if n := await count_numbers(reader, table, column, **conditions):
+        frame.attrs.setdefault("unreadable", {})[column] = n
+        warning = DegradedWarning(
+            f"{n:,} rows of {table} are left out: their {column} is a number, which cannot be compared with "
+            "since.\n\nHint: without since they are there, with the time missing."
+        )
+        # A registry of its own: what is missing is said each time, not once per session.
+        warnings.warn_explicit(warning, DegradedWarning, "secnb", 1, registry={})
+
+
 def _text_bound(stamp: datetime) -> str:
     """Return a time bound as the shortest text, which sorts before every longer form of the same instant."""
     text = stamp.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
@@ -88,3 +133,7 @@ def _in_utc(column: str) -> str:
     # Most times are as SQLAlchemy stores them, or shorter.
     is_plain = f"substr({column}, 11, 1) IN (' ', '') AND substr({column}, 14) NOT GLOB '*[-+Z]*'"
     return f"CASE WHEN {is_plain} THEN {column} ELSE ({other}) END"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -17,7 +17,7 @@ from secnb.frames.messages import Decoded, decode_message, plain_field
 from secnb.frames.notes import note
 from secnb.frames.payloads import load_object
 from secnb.frames.queues import fetch_other_queues
-from secnb.frames.secrets import mask_text, mask_value
+from secnb.frames.secrets import mask_places, mask_text, mask_value
 from secnb.frames.streams import decode_entry, entry_at, raw_entry
 from secnb.frames.times import read_time
 from secnb.frames.turns import in_turns
@@ -192,7 +192,7 @@ def _shown(error: str) -> str:
 
 
 def _work_fields(work: Mapping[str, Any], names: Sequence[str]) -> list[str | None]:
-    return [plain_field(work, name) for name in names]
+    return list(mask_places([plain_field(work, name) for name in names]))
 
 
 def _inside(text: Any) -> Decoded:

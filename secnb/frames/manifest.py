@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from secnb.errors import BadInputError, SnapshotError
+from secnb.errors import BadInputError, DegradedWarning, SnapshotError, TruncatedWarning
 
 MANIFEST: Final = "manifest.json"
 FORMAT: Final = 1
 """The form of a snapshot; a number above it comes from a newer secnb."""
 
+_NAMED: Final = 5
 _PARTIAL: Final = "manifest.json.partial"
 _REQUIRED: Final[Mapping[str, type | tuple[type, ...]]] = {
     "taken_at": str,
@@ -112,6 +114,41 @@ class SnapshotFolder:
             # Only what is empty goes: somebody else may have put something there.
             for folder in self._created:
                 folder.rmdir()
+
+
+def file_row(
+    path: Path | None,
+    what: str,
+    *,
+    table: str | None = None,
+    rows: int | None = None,
+    truncated: bool = False,
+    why: Sequence[str] = (),
+    has_failed: bool = False,
+) -> dict[str, Any]:
+    """Return what a manifest says of a file, or of what is missing; `why` is what was left out."""
+    return {
+        "file": None if path is None else path.name,
+        "what": what,
+        "rows": rows,
+        "size_bytes": None if path is None else path.stat().st_size,
+        "truncated": truncated or has_failed,
+        "why": "; ".join(why) or None,
+        "table": table,
+        "has_failed": has_failed,
+    }
+
+
+def warn_of_missing(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Warn of what could not be read, and of what a cap left out."""
+    for kind, has_failed in ((DegradedWarning, True), (TruncatedWarning, False)):
+        found = [row for row in rows if row["truncated"] and row.get("has_failed", False) is has_failed]
+        if found:
+            named = "; ".join(f"{row['what']} ({row['why']})" for row in found[:_NAMED])
+            more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+            warning = kind(f"Not all is in the snapshot: {named}{more}.")
+            # A registry of its own: what is missing is said each time, not once per session.
+            warnings.warn_explicit(warning, kind, "secnb", 1, registry={})
 
 
 def is_snapshot(folder: Path) -> bool:

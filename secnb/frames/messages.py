@@ -18,14 +18,15 @@ from secnb.frames.buffers import GrowingSeries
 from secnb.frames.keynames import bare
 from secnb.frames.payloads import load_object, load_value
 from secnb.frames.quick import quick_texts
+from secnb.frames.secrets import mask_places
 from secnb.frames.times import all_enqueued_at
 from secnb.frames.typed import to_series
 from secnb.schema import MESSAGES, QUEUE_FIELDS
 
 # So few are still near the processor when columns are made of them; fewer cost more calls.
 _PAGE = 20_000
-_TEXTS = ("camera_id", "batch_id", "file_path")
-_FROM_MESSAGES = ("raw", "size_bytes", "enqueued_at", *_TEXTS, "payload")
+_IDS = ("camera_id", "batch_id")
+_FROM_MESSAGES = ("raw", "size_bytes", "enqueued_at", *_IDS, "file_path", "payload")
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,8 @@ def message_columns(
         "raw": _objects(raws),
         "size_bytes": _whole(np.fromiter(map(len, raws), np.int64, len(raws))),
         "enqueued_at": stamps,
-        **{name: _plain_fields(fields(name)) for name in _TEXTS},
+        **{name: _plain_fields(fields(name)) for name in _IDS},
+        "file_path": _plain_fields(mask_places(fields("file_path"))),
         "payload": _objects(payloads),
     }
 

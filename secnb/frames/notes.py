@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import warnings
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -12,10 +11,9 @@ from typing import Any
 import pandas as pd
 
 from secnb.core.reader import Rows
+from secnb.core.secret_names import is_secret_name
 from secnb.errors import TruncatedWarning
 from secnb.frames.typed import MASK
-
-_SECRET_NAME = re.compile(r"passw|secret|token|api_?key|credential", re.IGNORECASE)
 
 
 def note_rows(frame: pd.DataFrame, rows: Rows, **more: Any) -> pd.DataFrame:
@@ -43,7 +41,7 @@ def note(frame: pd.DataFrame, **facts: Any) -> pd.DataFrame:
 
 def mask_params(params: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return parameters with those masked whose names say that they are secret."""
-    return {name: MASK if _SECRET_NAME.search(name) else value for name, value in (params or {}).items()}
+    return {name: MASK if is_secret_name(name) else value for name, value in (params or {}).items()}
 
 
 def warn_truncated(n_shown: int, n_total: int | None, *, what: str, hint: str) -> None:

@@ -20,7 +20,7 @@ from secnb.core.bulk_reader import HandOver
 from secnb.core.reader import COUNT_S, DatabaseReader, Rows, check_limits
 from secnb.core.stoppable import Batch, Page
 from secnb.errors import QueryTimeoutError
-from secnb.frames.bounds import time_conditions
+from secnb.frames.bounds import time_conditions, warn_of_numbers
 from secnb.frames.growing import GrowingFrame
 from secnb.frames.notes import mask_params, note_rows, warn_truncated
 from secnb.frames.typed import mask_secrets, to_columns, unique_names
@@ -147,6 +147,9 @@ async def read_pages(
         total = await _total(reader, selection.table, where, params)
         warn_truncated(n_rows, total, what=f"{selection.table}, the newest", hint="limit=None reads all.")
     frame = growing.to_frame(sort_by=list(keys.values()), without=list(hidden))
+    if selection.since is not None and selection.ordered_by is not None:
+        more = {"where": selection.where, "params": selection.params}
+        await warn_of_numbers(frame, reader, selection.table, selection.ordered_by, **more)
     last = replace(page, rows=(), total=total, seconds=time.perf_counter() - started, why_rows=hand_over.why)
     bounds = {"since": selection.since, "until": selection.until}
     given = dict(selection.params) | {name: stamp for name, stamp in bounds.items() if stamp is not None}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from secnb.core.reader import DatabaseReader
-from secnb.errors import UnknownDetectionError
+from secnb.errors import UnknownColumnError, UnknownDetectionError, UnknownNameError
 
 MAX_BYTES: Final = 20 * 2**20
 """A picture above this is not read: it would be copied into the notebook a third larger."""
@@ -45,27 +45,49 @@ class Image:
     problem: str | None = None
 
 
-async def read_detection(reader: DatabaseReader, detection_id: int) -> dict[str, Any]:
-    """Return what is recorded of one detection, with ``folder_path`` of its camera where it has one.
+async def read_detection(
+    reader: DatabaseReader, detection_id: int, *, left_out: str | None = None
+) -> dict[str, Any]:
+    """Return what is recorded of one detection.
+
+    Parameters
+    ----------
+    reader : DatabaseReader
+    detection_id : int
+    left_out : str, optional
+        What a snapshot says of its table of detections; None where the retention decides.
 
     Raises
     ------
     UnknownDetectionError
         If there is none of that id.
+    UnknownNameError, UnknownColumnError
+        If there is no table of detections, or none with ids.
     """
     stored = await reader.fetch_columns("detections")
+    if not stored:
+        raise UnknownNameError("table", "detections", await reader.fetch_tables())
+    if "id" not in stored:
+        raise UnknownColumnError("column", "id", stored)
     names = [name for name in _COLUMNS if name in stored]
     query = f"SELECT {', '.join(names)} FROM detections WHERE id = :id"  # noqa: S608 - names of our own
     rows = (await reader.fetch(query, {"id": detection_id})).rows
     if not rows:
         first, last = (await reader.fetch("SELECT min(id), max(id) FROM detections")).rows[0]
         known = [] if first is None else [f"from {first} to {last}"]
-        hint = "site.detections() lists them; what is older than the retention is deleted."
+        why = "what is older than the retention is deleted"
+        why = why if left_out is None else f"the snapshot has of that table: {left_out}"
+        hint = f"site.detections() lists them; {why}."
         raise UnknownDetectionError("detection", detection_id, known, hint=hint)
-    found = dict.fromkeys(_COLUMNS) | dict(zip(names, rows[0], strict=True))
-    query = "SELECT folder_path FROM cameras WHERE id = :id"
-    folders = (await reader.fetch(query, {"id": found["camera_id"]})).rows
-    return found | {"folder_path": folders[0][0] if folders else None}
+    return dict.fromkeys(_COLUMNS) | dict(zip(names, rows[0], strict=True))
+
+
+async def read_folder(reader: DatabaseReader, camera_id: object) -> object:
+    """Return the folder that a camera uploads to; None where none is recorded."""
+    if not {"id", "folder_path"} <= set(await reader.fetch_columns("cameras")):
+        return None
+    found = await reader.fetch("SELECT folder_path FROM cameras WHERE id = :id", {"id": camera_id})
+    return found.rows[0][0] if found.rows else None
 
 
 def read_image(root: Path, file_path: object, *, folder: object = None, is_video: bool = False) -> Image:

@@ -13,6 +13,7 @@ import pandas as pd
 from secnb.core.health import Answer, fetch_health
 from secnb.core.reader import DatabaseReader
 from secnb.core.redis_reader import RedisReader
+from secnb.core.redis_recorded import UNKNOWN
 from secnb.errors import SecnbError, UnreachableError
 from secnb.frames.batches import Limits, read_open_batches
 from secnb.frames.bounds import time_conditions
@@ -20,7 +21,7 @@ from secnb.frames.keynames import bare
 from secnb.frames.notes import note
 from secnb.frames.queues import read_messages, read_queues
 from secnb.frames.records import read_end
-from secnb.frames.silence import read_heard
+from secnb.frames.silence import read_heard, unreadable
 from secnb.frames.stages import (
     Heard,
     Open,
@@ -143,8 +144,9 @@ async def _waiting(parts: Parts, queues: pd.DataFrame | SecnbError, what: str) -
     if isinstance(queues, SecnbError):
         return Waiting(what, error=_first_line(queues))
     named = queues[[bare(name) in _QUEUES[what] for name in queues["queue"]]]
-    there = named[named["type"].notna()]
-    lists, streams = there[there["type"] == "list"], there[there["type"] == "stream"]
+    lists, streams = named[named["type"] == "list"], named[named["type"] == "stream"]
+    there = named[named["type"].isin(["list", "stream"])]
+    others = named[named["type"].notna() & ~named["type"].isin(["list", "stream"])]
     waiting = zip(streams["queue"], streams["backlog"].fillna(0), strict=True)
     looks = [
         *[await _or_error(_look(parts, name)) for name in lists["queue"]],
@@ -154,13 +156,20 @@ async def _waiting(parts: Parts, queues: pd.DataFrame | SecnbError, what: str) -
     oldest = [*(each.oldest_at for each in heads), *streams["oldest_at"].dropna()]
     return Waiting(
         what,
-        depth=_whole(there["backlog"]),
+        depth=_whole(there["backlog"]) if len(there) or others.empty else None,
         oldest_at=min((each for each in oldest if each is not None), default=None),
         newest_at=max((each.newest_at for each in heads if each.newest_at is not None), default=None),
         n_unreadable=sum(each.n_unreadable for each in heads),
         n_looked=sum(each.n_looked for each in heads),
         n_dead_letters=_whole(named["n_dead_letters"]),
+        misplaced="; ".join(map(_misplaced, others["queue"], others["type"])) or None,
     )
+
+
+def _misplaced(name: str, kind: str) -> str:
+    if kind == UNKNOWN:
+        return f"the snapshot does not say whether there was a key {name}"
+    return f"{name} is a {kind}, not a queue"
 
 
 async def _look(parts: Parts, name: str) -> Waiting:
@@ -230,11 +239,17 @@ async def _recorded(
 
 
 async def _count(database: DatabaseReader, table: str, column: str, as_of: datetime) -> Recorded:
-    newest = await database.fetch(f"SELECT max({column}) FROM {table}")  # noqa: S608 - names of our own
+    # What is newest by id tells whether its time can be read: a number sorts before all texts.
+    by_id = f"SELECT {column} FROM {table} ORDER BY id DESC LIMIT 1"  # noqa: S608 - names of our own
+    query = f"SELECT (SELECT max({column}) FROM {table}), ({by_id})"  # noqa: S608
+    found = (await database.fetch(query)).rows[0]
+    times = to_times(found)
+    if found[1] is not None and pd.isna(times[1]):
+        return Recorded(table, error=unreadable(f"{table}.{column}", found[1]))
     since = as_utc("as_of", as_of - timedelta(hours=1))
     where, params = time_conditions(column, since, None, dialect=database.dialect)
     counted = await database.fetch(f"SELECT count(*) FROM {table} WHERE {where[0]}", params)  # noqa: S608
-    return Recorded(table, _stamp(to_times([newest.rows[0][0]])[0]), int(counted.rows[0][0]))
+    return Recorded(table, _stamp(times.max()), int(counted.rows[0][0]))
 
 
 async def _service(service: str | Answer) -> str | None:

@@ -13,11 +13,13 @@ from decimal import Decimal
 from typing import Any, Final
 
 from secnb.core.reader import DatabaseReader
+from secnb.core.secret_names import is_secret_name
 from secnb.errors import QueryError, SecnbError
-from secnb.frames.bounds import time_conditions
-from secnb.frames.secrets import is_secret, is_suspect, mask_bytes, mask_text
+from secnb.frames.bounds import count_numbers, time_conditions
+from secnb.frames.latencies import VERIFICATIONS
+from secnb.frames.secrets import is_suspect, mask_bytes, mask_pairs, mask_text
 from secnb.frames.typed import MASK, mask_secrets, to_columns, to_times
-from secnb.schema import HISTORY
+from secnb.schema import HISTORY, PRIMARY_KEYS
 
 MAX_TABLE_BYTES: Final = 256 * 1024 * 1024
 _PAGE: Final = 20_000
@@ -25,11 +27,26 @@ _FIRST_PAGE: Final = 500
 _PAGE_BYTES: Final = 8 * 1024 * 1024
 _COUNT_S: Final = 2.0
 _TABLES: Final = {
-    "sqlite": "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' "
-    "ORDER BY name",
-    "postgresql": "SELECT table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' AND "
-    "table_schema = ANY (current_schemas(false)) ORDER BY table_name",
+    "sqlite": "SELECT name, type = 'view', 1 FROM sqlite_schema WHERE type IN ('table', 'view') "
+    "AND name NOT LIKE 'sqlite_%' ORDER BY name",
+    # The rows of a partition are those of its table.
+    "postgresql": "SELECT relname, relkind IN ('v', 'm'), has_any_column_privilege(oid, 'SELECT') "
+    "FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT relispartition "
+    "AND relnamespace = ANY (current_schemas(false)::regnamespace[]) ORDER BY relname",
 }
+# What the helpers read may be a view. Others can take long, and hold nothing of their own.
+_READ: Final = frozenset({*PRIMARY_KEYS, *HISTORY, VERIFICATIONS})
+_VIEW: Final = "a view that no helper reads; what it shows is in its tables"
+_REFUSED: Final = "this role may not read it"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A table or view of a database; `problem` says why its rows are not taken, where they are not."""
+
+    name: str
+    problem: str | None = None
+    is_missed: bool = True
 
 
 @dataclass
@@ -47,6 +64,8 @@ class Recent:
         Whether a cap left rows out.
     notes : list of str
         What else is to be said, in words.
+    failure : str or None
+        Why older rows could not be read.
     """
 
     columns: dict[str, Sequence[Any]]
@@ -54,6 +73,7 @@ class Recent:
     since: datetime | None
     is_truncated: bool
     notes: list[str] = field(default_factory=list)
+    failure: str | None = None
 
 
 @dataclass
@@ -80,9 +100,16 @@ class _Selection:
         return f"FROM {_quoted(self.table)} WHERE {' AND '.join(conditions) or '1 = 1'}"
 
 
-async def fetch_stored_tables(reader: DatabaseReader) -> list[str]:
-    """Return the names of the tables, sorted; a view holds nothing of its own."""
-    return [str(row[0]) for row in (await reader.fetch(_TABLES[reader.dialect])).rows]
+async def fetch_stored(reader: DatabaseReader) -> list[Stored]:
+    """Return the tables and views, sorted by name, with those that this role may not read."""
+    rows = (await reader.fetch(_TABLES[reader.dialect])).rows
+    return [_stored(str(name), bool(is_view), bool(may_read)) for name, is_view, may_read in rows]
+
+
+def _stored(name: str, is_view: bool, may_read: bool) -> Stored:
+    if is_view and name not in _READ:
+        return Stored(name, _VIEW, is_missed=False)
+    return Stored(name, None if may_read else _REFUSED)
 
 
 async def read_newest(reader: DatabaseReader, now: datetime) -> datetime:
@@ -92,7 +119,8 @@ async def read_newest(reader: DatabaseReader, now: datetime) -> datetime:
         column = HISTORY[table]
         where, params = time_conditions(column, None, now + timedelta(microseconds=1), dialect=reader.dialect)
         query = f"SELECT max({column}) FROM {table} WHERE {where[0]}"  # noqa: S608 - names of our own
-        with contextlib.suppress(QueryError):
+        # What is damaged is said when its turn comes.
+        with contextlib.suppress(SecnbError):
             found += (await reader.fetch(query, params)).rows[0]
     times = to_times(found).dropna()
     return now if times.empty else min(now, times.max().to_pydatetime(warn=False))
@@ -114,13 +142,21 @@ async def read_recent(
         If the table cannot be read.
     """
     names = await reader.fetch_columns(table)
-    is_growing = since is not None and HISTORY.get(table) in names
+    if not names:
+        raise QueryError(f"{table!r} has no columns that can be read.")
     selection = _Selection(table, names, [], {}, "id" if "id" in names else None)
-    if is_growing and since is not None:
-        column = _quoted(HISTORY[table])
-        selection.where, selection.params = time_conditions(column, since, None, dialect=reader.dialect)
-    rows, is_truncated = await _pages(reader, selection, limit, on_page)
-    recent = Recent({}, len(rows), since if is_growing else None, is_truncated)
+    notes: list[str] = []
+    time = HISTORY.get(table, "")
+    if time not in names:
+        since = None
+    elif since is not None and await count_numbers(reader, table, time):
+        notes.append(f"{time} holds numbers, which are not read as times: rows of all times")
+        since = None
+    if since is not None:
+        where, params = time_conditions(_quoted(time), since, None, dialect=reader.dialect)
+        selection.where, selection.params = where, params
+    rows, is_truncated, failure = await _pages(reader, selection, limit, on_page)
+    recent = Recent({}, len(rows), since, is_truncated, notes, failure)
     if is_truncated:
         recent.notes.append(await _counted(reader, selection, len(rows)))
     # Long texts are looked through for secrets, and meanwhile others are served.
@@ -129,8 +165,8 @@ async def read_recent(
 
 
 def _columns(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:
-    masked = mask_secrets(to_columns(names, rows))
-    return {name: _plain_column(values, is_hidden=is_secret(name)) for name, values in masked.items()}
+    masked = mask_pairs(mask_secrets(to_columns(names, rows)))
+    return {name: _plain_column(values, is_hidden=is_secret_name(name)) for name, values in masked.items()}
 
 
 def _plain_column(values: Sequence[Any], *, is_hidden: bool) -> Sequence[Any]:
@@ -146,22 +182,28 @@ def _plain_column(values: Sequence[Any], *, is_hidden: bool) -> Sequence[Any]:
 
 async def _pages(
     reader: DatabaseReader, selection: _Selection, limit: int, on_page: Callable[[int], None]
-) -> tuple[list[Sequence[Any]], bool]:
+) -> tuple[list[Sequence[Any]], bool, str | None]:
+    """Return rows, whether there are more, and what stopped the read where it was neither end nor cap."""
     rows: list[Sequence[Any]] = []
     n_bytes, last = 0, None
     # Without a key there is nothing to follow: what is wanted comes at once.
     size = limit + 1 if selection.key is None else min(_FIRST_PAGE, limit + 1)
     while True:
-        page = (await reader.fetch(*selection.page(size, last))).rows
+        try:
+            page = (await reader.fetch(*selection.page(size, last))).rows
+        except SecnbError as exc:
+            if not rows:
+                raise
+            return rows, True, str(exc).partition("\n")[0]
         rows += page
         n_bytes += sum(len(value) for row in page for value in row if isinstance(value, str | bytes))
         on_page(min(len(rows), limit))
         if len(rows) > limit:
-            return rows[:limit], True
+            return rows[:limit], True, None
         if len(page) < size:
-            return rows, False
+            return rows, False, None
         if n_bytes > MAX_TABLE_BYTES:
-            return rows, True
+            return rows, True, None
         last = page[-1][selection.columns.index("id")]
         # No page takes much memory, however large the values are.
         size = max(1, min(_PAGE, limit + 1 - len(rows), _PAGE_BYTES * len(rows) // max(1, n_bytes)))

@@ -10,15 +10,19 @@ from typing import Any, Final
 import pandas as pd
 
 from secnb import schema
+from secnb.core.driver_errors import RIGHTS
 from secnb.core.reader import DatabaseReader
+from secnb.core.secret_names import is_secret_name
 from secnb.errors import UnknownColumnError, UnknownNameError
 from secnb.frames.notes import note, note_rows
 from secnb.frames.paging import Selection, quoted, read_pages
+from secnb.frames.secrets import mask_field
 from secnb.frames.typed import mask_secrets, to_columns, to_frame
 from secnb.frames.wanted import Wanted, as_utc, bounds, check_known, chosen_columns, conditions
 
 _TRUTH_TABLE: Final = "secnb_truth"
 _NOTE_TABLE: Final = "secnb_sandbox"
+_IS_DEPLOYMENT: Final = "is this the database of a deployment?"
 Derive = Callable[[pd.DataFrame, Sequence[str], Mapping[str, str]], Awaitable[None]]
 """Adds derived columns to a frame of records: the frame, the columns wanted, the stored columns."""
 
@@ -39,6 +43,8 @@ class Table:
         Derived columns, and the columns that each is made of.
     is_optional : bool
         Whether some generations lack it; its frame is then empty, and its attrs say so.
+    holds_secrets : bool
+        Whether its texts are looked through for passwords, which takes long for more than a few rows.
     """
 
     name: str
@@ -46,9 +52,10 @@ class Table:
     ordered_by: str | None = None
     made_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     is_optional: bool = False
+    holds_secrets: bool = False
 
 
-_CAMERAS = Table("cameras", schema.CAMERAS)
+_CAMERAS = Table("cameras", schema.CAMERAS, holds_secrets=True)
 _DETECTIONS = Table("detections", schema.DETECTIONS, "detected_at")
 EVENTS = Table(
     "events",
@@ -144,7 +151,16 @@ async def read_table(
         )
 
     def masked(page: dict[str, Sequence[Any]], _: int) -> dict[str, Sequence[Any]]:
-        return mask_secrets(page, wanted=() if wanted.columns is None else chosen)
+        named = () if wanted.columns is None else chosen
+        shown = mask_secrets(page, wanted=named)
+        if not table.holds_secrets:
+            return shown
+        # Keys stay what other tables call their rows.
+        kept = {schema.PRIMARY_KEYS[table.name], *filter(is_secret_name, named)}
+        return {
+            name: each if name in kept else [mask_field(name, value) for value in each]
+            for name, each in shown.items()
+        }
 
     dtypes = {name: table.schema.get(name) for name in read}
     frame = await read_pages(reader, selection, dtypes, shape=masked, on_page=on_page)
@@ -183,10 +199,11 @@ async def _stored_columns(reader: DatabaseReader, table: Table) -> dict[str, str
     if not found and table.is_optional:
         return {}
     if not found:
-        raise UnknownNameError(
-            "table", table.name, await reader.fetch_tables(), hint="is this the database of a deployment?"
-        )
+        known = await reader.fetch_tables()
+        is_role = not known and reader.dialect == "postgresql"
+        hint = f"{_IS_DEPLOYMENT} Or: {RIGHTS}" if is_role else _IS_DEPLOYMENT
+        raise UnknownNameError("table", table.name, known, hint=hint)
     if "id" not in found:
-        raise UnknownColumnError("column", "id", found, hint="is this the database of a deployment?")
+        raise UnknownColumnError("column", "id", found, hint=_IS_DEPLOYMENT)
     key = schema.PRIMARY_KEYS[table.name]
     return {key if name == "id" else name: name for name in found} | {key: "id"}

@@ -8,57 +8,99 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 import zstandard
 
 from secnb.core.redis_recording import Record
+from secnb.core.secret_names import is_secret_key, is_secret_name
 from secnb.core.url import mask_url
 from secnb.frames.typed import MASK
-from secnb.schema import SECRET_COLUMNS
 
 _COMPRESSED: Final = b"Z:"
 _MAX_UNPACKED_BYTES: Final = 64 * 1024 * 1024
-_NAME = re.compile(r"passw|passphrase|secret|token|api[_-]?key|credential|authorization", re.IGNORECASE)
-# Nearly every value holds nothing of the kind, which is soon told. An escape may hide a letter.
-_SUSPECT: Final = (
-    *("passw", "passphrase", "secret", "token", "api_key", "api-key", "apikey", "credential"),
-    *("authorization", "bearer", "key_hash", "rtsp_u", "\\u00"),
-)
-_SUSPECT_BYTES: Final = tuple(each.encode() for each in _SUSPECT)
+# Nearly every value holds nothing of the kind, which is soon told: each of these letters is looked for, then
+# what goes with it and is a secret for sure. An escape may hide a letter.
+_SURE: Final = {
+    **{each: (each,) for each in ("secret", "token", "credential", "bearer", "cookie", "webhook", ".eyj")},
+    **{each: (each,) for each in ("rtsp_u", "slack.com", "telegram.org", "\\u00")},
+    "pass": ("passw", "passphrase", "passcode"),
+    "pw": ("pwd",),
+    "key": (
+        *("key_hash", "private key"),
+        *(f"{kind}{sign}key" for kind in ("api", "access", "private") for sign in ("", "_", "-")),
+    ),
+    "auth": ("authorization",),
+}
+
+
+def _as_word(word: str) -> list[re.Pattern[bytes]]:
+    """Return what finds a word; a pattern that begins with letters is searched for as fast as these are."""
+    upper = word.upper()
+    forms = (
+        rf"{word}(?<![a-z]{word})(?![a-z])",
+        rf"{upper}(?<![A-Z]{upper})(?![A-Z])",
+        rf"{word.title()}(?![a-z])",
+    )
+    return [re.compile(each.encode()) for each in forms]
+
+
+# These are parts of ordinary words too, such as passed, author and mapping.
+_DOUBTFUL: Final = {
+    "pin": _as_word("pin") + _as_word("pincode"),
+    **{each: _as_word(each) for each in ("pass", "pw", "auth", "psk", "jwt")},
+}
+_SUSPECT: Final = [
+    (letters.encode(), [each.encode() for each in _SURE.get(letters, ())], _DOUBTFUL.get(letters, []))
+    for letters in {**_SURE, **_DOUBTFUL}
+]
 # Words can be long, such as an image in base64; each is gone through once, from its beginning.
 _URL = re.compile(r"(?<![\w+.-])((?:[+.-]|[^\WA-Za-z])*+)([A-Za-z][\w+.-]*+:(?:\\?/){2}[^\s<>\"]*+)")
-_ASSIGNED = re.compile(
-    r"((?<![\w-])(?>[\w-]*?(?:passw|passphrase|secret|token|api[_-]?key|credential|key_hash|rtsp_u))[\w-]*+"
-    r"\\*+[\"']?\s*+[:=]\s*+)(?:(\\*+[\"'])(.*?)(?:\2|\Z)|([^\s,;&\"'\\}]+))",
-    re.IGNORECASE | re.DOTALL,
+# Whoever knows the address may post.
+_POSTING = re.compile(r"(//hooks\.slack\.com/[^/]*/|/(?:api/)?webhook\w*/|/bot(?=\d+:))[^?#]+", re.IGNORECASE)
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN (?:[A-Z0-9]+ ){0,4}?PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]*-----|\Z)", re.DOTALL
 )
+_JWT = re.compile(r"(?<![\w-])eyJ[\w-]++\.eyJ[\w-]++(?:\.[\w-]*+)?")
+_SCHEME: Final = r"(?:basic|bearer|digest|token|apikey|[\w-]*hmac[\w-]*)"
 _BEARER = re.compile(
-    r"\b(authorization\\*[\"']?\s*[:=]\s*\\*[\"']?\w+|bearer)(\s+)[^\s\"'\\,]+", re.IGNORECASE
+    rf"\b(auth(?:orization)?\\*[\"']?\s*[:=]\s*\\*[\"']?{_SCHEME}|bearer)(\s+)"
+    r"(?:\w++=(?:\"[^\"]*+\"|[^\s,\"]++)(?:,\s*+\w++=(?:\"[^\"]*+\"|[^\s,\"]++))*+|[^\s\"'\\,]+)",
+    re.IGNORECASE,
 )
-
-
-def is_secret(name: str) -> bool:
-    """Return whether what goes by this name is a secret."""
-    return name.lower() in SECRET_COLUMNS or _NAME.search(name) is not None
+_NAMED = re.compile(r"(?<![\w-])([\w-]++)\\*+[\"']?\s*+(?::|=>?)\s*+")
+_VALUE = re.compile(r"(\\*+[\"'])(.*?)(?:\1|\Z)|([^\s,;&\"'\\}]+)", re.DOTALL)
+_LINE = re.compile(r"(\\*+[\"'])(.*?)(?:\1|\Z)|([^\r\n\"'\\]+)", re.DOTALL)
+_DONE = re.compile(rf"{_SCHEME}\s+{re.escape(MASK)}", re.IGNORECASE)
+_CLAUSE_ENDS: Final = ":;,."
+_JSON_BEGINS: Final = ("{", "[", '"')
+# What the name and the value of a setting are called where each is a row or an object of its own.
+_PAIR_NAMES: Final = frozenset(
+    {"key", "name", "setting", "option", "variable", "parameter", "param", "field"}
+)
+_PAIR_VALUES: Final = frozenset({"value", "val"})
 
 
 def is_suspect(text: str | bytes) -> bool:
     """Return whether a secret may be in it, at a glance: many values can be looked at as one text."""
-    lower = text.lower()
-    if isinstance(lower, bytes):
-        has_url = b":/" in lower or b":\\/" in lower
-        return (has_url and (b"@" in lower or b"=" in lower)) or any(each in lower for each in _SUSPECT_BYTES)
-    has_url = ":/" in lower or ":\\/" in lower
-    return (has_url and ("@" in lower or "=" in lower)) or _has_word(lower)
+    raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    has_url = b":/" in raw or rb":\/" in raw
+    return (has_url and (b"@" in raw or b"=" in raw)) or _has_word(raw)
 
 
-def _has_word(lower: str) -> bool:
-    return any(each in lower for each in _SUSPECT)
+def _has_word(raw: bytes) -> bool:
+    lower = raw.lower()
+    for letters, sure, doubtful in _SUSPECT:
+        if letters in lower and (
+            any(each in lower for each in sure) or any(each.search(raw) for each in doubtful)
+        ):
+            return True
+    return False
 
 
 def mask_text(text: str) -> str:
@@ -73,12 +115,27 @@ def mask_text(text: str) -> str:
     """
     if not is_suspect(text):
         return text
+    if text.lstrip()[:1] in _JSON_BEGINS:
+        try:
+            value = json.loads(text)
+            masked = mask_value(value)
+            return text if masked == value else json.dumps(masked)
+        except (ValueError, RecursionError):
+            pass
+    return _mask_words(text)
+
+
+def mask_places(values: Sequence[Any]) -> Sequence[Any]:
+    """Return paths without the passwords in them, where a path is a URL; told by their signs, for many."""
     try:
-        value = json.loads(text)
-        masked = mask_value(value)
-        return text if masked == value else json.dumps(masked)
-    except (ValueError, RecursionError):
-        return _mask_words(text)
+        joined = "\n".join(values)
+    except TypeError:
+        joined = "\n".join(each for each in values if isinstance(each, str))
+    if "@" not in joined and "=" not in joined:
+        return values
+    return [
+        mask_text(each) if isinstance(each, str) and ("@" in each or "=" in each) else each for each in values
+    ]
 
 
 def mask_bytes(raw: bytes) -> bytes:
@@ -91,14 +148,36 @@ def mask_bytes(raw: bytes) -> bytes:
 
 
 def mask_value(value: Any) -> Any:
-    """Return a JSON value without the secrets in it."""
+    """Return a value of JSON or of a column without the secrets in it."""
     if isinstance(value, str):
         return mask_text(value)
+    if isinstance(value, bytes):
+        return mask_bytes(value)
     if isinstance(value, list):
         return [mask_value(each) for each in value]
     if isinstance(value, dict):
-        return {name: _mask_field(name, each) for name, each in value.items()}
+        hidden = _pair_value(value)
+        return {name: mask_field(hidden.get(name, name), each) for name, each in value.items()}
     return value
+
+
+def mask_field(name: str | None, value: Any) -> Any:
+    """Return what goes by a name without the secrets in it; nothing of it where the name is a secret's."""
+    if name is None or value is None or isinstance(value, bool) or value == "" or not is_secret_name(name):
+        return mask_value(value)
+    return value if isinstance(value, int | float) and _is_count(name, value) else MASK
+
+
+def mask_pairs(columns: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Return columns without the values that stand beside the name of a secret, as in a table of settings."""
+    named = [columns[name] for name in columns if _last_word(name) in _PAIR_NAMES]
+    values = [name for name in columns if _last_word(name) in _PAIR_VALUES]
+    if not named or not values:
+        return dict(columns)
+    secrets: list[str | None] = [_first_secret(names) for names in zip(*named, strict=True)]
+    return dict(columns) | {
+        name: [mask_field(*pair) for pair in zip(secrets, columns[name], strict=True)] for name in values
+    }
 
 
 def mask_record(record: Record) -> Record:
@@ -113,11 +192,16 @@ def mask_record(record: Record) -> Record:
 
 def hiding(key: bytes) -> Callable[[bytes], bytes]:
     """Return what masks the content of a key: all of it where the name says that it is a secret."""
-    return _hide_all if is_secret(key.decode("utf-8", "backslashreplace")) else mask_bytes
+    name = key.decode("utf-8", "backslashreplace")
+    if not is_secret_key(name):
+        return mask_bytes
+    return lambda raw: raw if _is_count(name, raw) else MASK.encode()
 
 
-def _hide_all(raw: bytes) -> bytes:
-    return raw if raw.isdigit() else MASK.encode()
+def _is_count(name: str, value: Any) -> bool:
+    """Return whether this is a number of tokens, which is no secret."""
+    is_number = value.isdigit() if isinstance(value, str | bytes) else isinstance(value, int | float)
+    return is_number and "token" in name.lower()
 
 
 def _mask_items(items: list[bytes], hide: Callable[[bytes], bytes]) -> list[bytes]:
@@ -130,40 +214,69 @@ def _mask_items(items: list[bytes], hide: Callable[[bytes], bytes]) -> list[byte
 def _mask_fields(flat: Sequence[bytes], hide: Callable[[bytes], bytes]) -> list[bytes]:
     masked: list[bytes] = []
     for name, value in zip(flat[::2], flat[1::2], strict=True):
-        is_hidden = is_secret(name.decode("utf-8", "backslashreplace")) and not value.isdigit()
+        shown = name.decode("utf-8", "backslashreplace")
+        is_hidden = is_secret_name(shown) and not _is_count(shown, value)
         masked += [name, MASK.encode() if is_hidden else hide(value)]
     return masked
 
 
-def _mask_field(name: str, value: Any) -> Any:
-    # A number of tokens is no secret.
-    is_count = isinstance(value, int | float) and "token" in name.lower()
-    if value is None or isinstance(value, bool) or value == "" or is_count or not is_secret(name):
-        return mask_value(value)
-    return MASK
+def _pair_value(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Return, where one field holds the name of a setting and another its value, that name for the latter."""
+    values = [name for name in fields if _last_word(name) in _PAIR_VALUES]
+    if not values:
+        return {}
+    secret = _first_secret(each for name, each in fields.items() if _last_word(name) in _PAIR_NAMES)
+    return {} if secret is None else dict.fromkeys(values, secret)
+
+
+def _first_secret(names: Iterable[Any]) -> str | None:
+    return next((each for each in names if isinstance(each, str) and is_secret_name(each)), None)
+
+
+@functools.lru_cache(maxsize=1024)
+def _last_word(name: str) -> str:
+    found = re.search(r"([A-Z]?[a-z]+|[A-Z]+)\d*\Z", name[-40:])
+    return found[1].lower() if found else ""
 
 
 def _mask_words(text: str) -> str:
     text = _URL.sub(lambda found: found[1] + _masked_url(found[2]), text)
-    if not _has_word(text.lower()):
+    if not _has_word(text.encode("utf-8", "surrogatepass")):
         return text
-    text = _BEARER.sub(rf"\1\2{MASK}", text)
-    return _ASSIGNED.sub(_masked_word, text)
+    for pattern in (_PRIVATE_KEY, _JWT):
+        text = pattern.sub(MASK, text)
+    return "".join(_masked_parts(_BEARER.sub(rf"\1\2{MASK}", text)))
 
 
 def _masked_url(url: str) -> str:
-    if "@" not in url and "=" not in url:
-        return url
     plain = url.replace(r"\/", "/")
-    masked = mask_url(plain)
-    return url if masked == plain else masked
+    # A sign that ends a clause is none of the URL's.
+    bare = plain.rstrip(_CLAUSE_ENDS)
+    masked = _POSTING.sub(rf"\1{MASK}", mask_url(bare) if "@" in bare or "=" in bare else bare)
+    return url if masked == bare else masked + plain[len(bare) :]
 
 
-def _masked_word(found: re.Match[str]) -> str:
-    before, quote, quoted, bare = found.groups()
-    if "token" in before.lower() and (bare or "").strip().isdigit():
-        return found.group()
-    return before + (f"{quote}{MASK}{quote}" if quoted else MASK if bare else f"{quote}{quote}")
+def _masked_parts(text: str) -> Iterator[str]:
+    """Yield text piece by piece, without the values that stand behind the name of a secret."""
+    done = 0
+    for found in _NAMED.finditer(text):
+        name, start = found[1], found.end()
+        if found.start() < done or not is_secret_name(name):
+            continue
+        is_header = name.lower().endswith(("cookie", "authorization"))
+        value = (_LINE if is_header else _VALUE).match(text, start)
+        if value is None or _DONE.match(text, start) or _is_shown(name, value[3] or ""):
+            continue
+        yield text[done:start]
+        quote = value[1] or ""
+        yield f"{quote}{MASK}{quote}" if value[2] or value[3] else quote * 2
+        done = value.end()
+    yield text[done:]
+
+
+def _is_shown(name: str, bare: str) -> bool:
+    """Return whether a value without quotes is no secret, or was masked before."""
+    return _is_count(name, bare.strip()) or bare.rstrip(_CLAUSE_ENDS) == MASK
 
 
 def _mask_packed(raw: bytes) -> bytes:

@@ -34,6 +34,9 @@ async def read_heard(database: DatabaseReader, as_of: datetime) -> Heard:
     )
     last = {row[0]: _stamp(row[1]) for row in found.rows}
     newest = max((stamp for stamp in last.values() if stamp is not None), default=None)
+    raw = next((row[1] for row in found.rows if row[1] is not None), None)
+    if newest is None and raw is not None:
+        return Heard(error=unreadable("detections.detected_at", raw))
     if newest is None:
         return Heard(tuple(Camera(str(name)) for name in last))
     oldest = await database.fetch("SELECT min(detected_at) FROM detections", timeout_s=_SECONDS)
@@ -47,6 +50,12 @@ async def read_heard(database: DatabaseReader, as_of: datetime) -> Heard:
             before = await _count(database, name, windows) if windows else ()
         cameras.append(Camera(str(name), last_at, quiet_s, before))
     return Heard(tuple(cameras), begins_at)
+
+
+def unreadable(column: str, value: object) -> str:
+    """Return what is to be said of stored times that are none, such as numbers."""
+    shown = repr(value)
+    return f"times in {column} cannot be read, such as {shown if len(shown) <= 40 else shown[:40] + '…'}"
 
 
 def _windows(begins_at: datetime, last_at: datetime, until: datetime) -> list[tuple[datetime, datetime]]:

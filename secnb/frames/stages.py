@@ -47,6 +47,8 @@ class Waiting:
     n_unreadable, n_looked : int
         Of the first messages.
     n_dead_letters : int or None
+    misplaced : str or None
+        What stands in the place of a queue, where nothing can wait.
     error : str or None
         Why nothing is known.
     """
@@ -58,6 +60,7 @@ class Waiting:
     n_unreadable: int = 0
     n_looked: int = 0
     n_dead_letters: int | None = None
+    misplaced: str | None = None
     error: str | None = None
 
 
@@ -137,6 +140,8 @@ def queue_stage(waiting: Waiting, now: datetime) -> Row:
     age_s = _age_s(waiting.oldest_at, now)
     if waiting.error is not None:
         return row | _failed(waiting.error)
+    if waiting.misplaced is not None:
+        return row | _failed(waiting.misplaced, _counted(waiting) if waiting.depth else None)
     if waiting.depth == 0:
         return row | _said("ok", "nothing waits")
     words = [_counted(waiting) + (f", the oldest for {duration(age_s)}" if age_s is not None else "")]

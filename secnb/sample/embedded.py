@@ -166,6 +166,6 @@ def sandbox(
             write_settings(redis.folder, generation)
             fill_redis(redis.url, content.records, seed=seed, generation=generation)
         site = started.enter_context(Sandbox(redis, postgres, database_url=database_url))
-        site.bridge.run(site._open(needs_database=True))
+        site._connect(needs_database=True)
         started.pop_all()
     return site

@@ -207,6 +207,13 @@ def test_a_settings_error_is_a_value_error(monkeypatch: pytest.MonkeyPatch) -> N
         get_settings()
 
 
+def test_neither_repr_nor_str_shows_a_key() -> None:
+    """Of a service behind a gateway."""
+    settings = Settings(nemotron_url="http://h/v1?api_key=hidden", rtdetr_url="http://h/?sig=hidden")
+    assert "hidden" not in repr(settings) + str(settings)
+    assert "http://h/v1?api_key=***" in repr(settings)
+
+
 def test_neither_repr_nor_str_shows_a_password() -> None:
     settings = Settings(
         database_url="postgresql://ann:secret@db/x?sslpassword=secret",

@@ -478,9 +478,24 @@ async def test_a_locked_file_is_said_to_be_locked(sqlite_reader, tmp_path, monke
     service.execute("CREATE TABLE t (x)")
     service.execute("BEGIN EXCLUSIVE")
     reader = DatabaseReader(f"sqlite:///{path}")
-    with pytest.raises(UnreachableError, match="locked"):
+    with pytest.raises(UnreachableError, match=r"locked[\s\S]*Hint: try again; .* `fuser <file>` says who"):
         await reader.fetch("SELECT x FROM t")
     service.close()
+    await reader.close()
+
+
+async def test_a_damaged_file_is_told_how_to_be_saved(tmp_path):
+    """The pages of one table are overwritten; the hint names what reads the others."""
+    path = tmp_path / "damaged.db"
+    with sqlite3.connect(path) as service:
+        service.execute("CREATE TABLE t (x)")
+        service.executemany("INSERT INTO t VALUES (?)", [("x" * 500,)] * 200)
+    service.close()
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    reader = DatabaseReader(f"sqlite:///{path}")
+    with pytest.raises(UnreachableError, match=r"malformed\.\n\nHint: .*backup.*sqlite3 copy\.db \.recover"):
+        await reader.fetch("SELECT x FROM t")
     await reader.close()
 
 

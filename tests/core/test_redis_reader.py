@@ -182,7 +182,8 @@ async def test_a_user_without_rights_is_told_so(raw, redis_url):
     """The URL in the message shows no password."""
     raw.execute_command("ACL", "SETUSER", "nobody", "reset", "on", ">hidden", "+@connection")
     reader = RedisReader(redis_url.replace("redis://", "redis://nobody:hidden@"))
-    with pytest.raises(UnreachableError, match=r"nobody:\*\*\*@.* does not let us in") as caught:
+    said = r"nobody:\*\*\*@.* does not let us in: [^.]*\.\n\nHint: who only reads needs ACL SETUSER <name> "
+    with pytest.raises(UnreachableError, match=said) as caught:
         await reader.fetch_items("q", n=1, side="head")
     assert "hidden" not in str(caught.value)
     await reader.close()
@@ -194,11 +195,27 @@ async def test_a_wrong_password_is_told_so(start_redis_server):
     server = start_redis_server("--requirepass", "rightone")
     for url in (server.url, server.url.replace("redis://", "redis://:wrongone@")):
         reader = RedisReader(url)
-        with pytest.raises(UnreachableError, match=r"does not let us in(.|\n)*and % as %25") as caught:
+        said = r"does not let us in.*[^.]\.\n\nHint: check the user and the password; .* and % as %25"
+        with pytest.raises(UnreachableError, match=said) as caught:
             await reader.ping()
         assert "one@" not in str(caught.value)
         assert "rightone" not in str(caught.value)
         await reader.close()
+
+
+@pytest.mark.parametrize("rest", ["h:6379/abc", "h/0x", "h:6379/1.5?socket_timeout=5", "ann:hidden@h/events"])
+async def test_a_database_with_a_name_is_refused(rest):
+    """redis-py drops the name without a word, and reads database 0."""
+    with pytest.raises(
+        SettingsError, match=r"database of a Redis URL is a number\. Seen: redis://"
+    ) as caught:
+        RedisReader(f"redis://{rest}")
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rest", ["h", "h/", "h:6379/0", "h/12/", "h?db=3", "h/%31"])
+async def test_a_database_with_a_number_is_taken(rest):
+    await RedisReader(f"redis://{rest}").close()
 
 
 async def test_a_server_that_is_not_there_is_unreachable():

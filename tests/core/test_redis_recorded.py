@@ -15,7 +15,7 @@ from secnb.core.redis_batches import fetch_batches
 from secnb.core.redis_keys import fetch_keys, fetch_values
 from secnb.core.redis_reader import RedisReader
 from secnb.core.redis_recorded import RecordedRedis
-from secnb.core.redis_recording import Record, record_keys
+from secnb.core.redis_recording import KeyRecorder, Record
 from secnb.core.redis_streams import fetch_entries, fetch_stream_states
 from secnb.errors import QueryError, SnapshotError, UnreachableError
 
@@ -54,7 +54,7 @@ async def live(redis_url, raw):
 
 async def recorded(live: RedisReader) -> RecordedRedis:
     """Return the record of a server, by way of its file's lines."""
-    lines = [record.to_json() async for page in record_keys(live) for record in page]
+    lines = [record.to_json() async for page in KeyRecorder(live).pages() for record in page]
     records = [Record.from_json(line) for line in lines]
     return RecordedRedis(records, taken_at=TAKEN_AT, shown_url="redis://there", version="7.0")
 
@@ -202,6 +202,52 @@ async def test_large_values_are_said_not_to_be_here(live, raw, monkeypatch):
 async def test_no_more_keys_than_the_limit(live, monkeypatch):
     monkeypatch.setattr(redis_recording, "MAX_KEYS", 3)
     assert len(await (await recorded(live)).fetch_names("*")) == 3
+
+
+async def keys_of(recorder: KeyRecorder) -> list[bytes]:
+    return [record.key async for page in recorder.pages() for record in page]
+
+
+async def test_what_is_looked_for_comes_first(live, raw, monkeypatch):
+    """Names, then lists and streams, then globs; each key once, and what is not there is known not to be."""
+    raw.mset({f"other:{n}": "x" for n in range(3000)})
+    recorder = KeyRecorder(live, ["text", "nothing", "set", "batch:*"])
+    found = await keys_of(recorder)
+    assert found[:2] == [b"text", b"set"]
+    queues = [b"batch:abc:detections", b"detection_queue", b"analysis:stream", b"lonely:stream"]
+    assert found[2:6] == queues
+    assert sorted(found[6:8]) == [b"batch:abc:started_at", b"batch:porch:current"]
+    assert (len(found), len(set(found))) == (3009, 3009)
+    assert recorder.looked_at == ["text", "nothing", "set", "batch:*", "*"]
+    monkeypatch.setattr(redis_recording, "MAX_KEYS", 8)
+    capped = KeyRecorder(live, ["text", "nothing", "set", "batch:*"])
+    assert len(await keys_of(capped)) == 8
+    assert capped.looked_at == ["text", "nothing", "set", "batch:*"]
+
+
+async def test_a_server_that_does_not_look_for_types_is_recorded_too(live, monkeypatch):
+    """Those before Redis 6."""
+
+    async def refuse(pattern, *, key_type=None):
+        raise QueryError("Redis refuses: syntax error.")
+
+    monkeypatch.setattr(live, "fetch_names", refuse)
+    recorder = KeyRecorder(live)
+    assert b"detection_queue" in await keys_of(recorder)
+    assert recorder.looked_at == ["*"]
+
+
+async def test_of_a_key_that_nobody_looked_at_nothing_is_known():
+    """Neither that it is there, nor that it is not; of one that was looked for, that it is not."""
+    record = RecordedRedis([], taken_at=TAKEN_AT, shown_url="redis://there", looked_at=["a*"])
+    assert await record.ask([("TYPE", "ab"), ("LLEN", "ab"), ("TYPE", "b")]) == [b"none", 0, b"unknown"]
+    assert await record.fetch_type("ab") == "none"
+    with pytest.raises(QueryError, match="does not say whether there is such a key"):
+        await record.demand([("LLEN", "b")])
+    with pytest.raises(SnapshotError, match=r"does not say whether there was a key 'b'[\s\S]*Hint"):
+        await record.fetch_type("b")
+    (known, unknown) = await record.fetch_states(["ab", "b"])
+    assert (known.type, unknown.type, unknown.length) == ("none", "unknown", None)
 
 
 async def test_nothing_is_published(record):

@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -173,10 +173,34 @@ def test_no_text_of_an_engine_shows_a_secret() -> None:
         ("sqlite:////home/me@work/c:d.db", "sqlite:////home/me@work/c:d.db"),
         ("sqlite:///:memory:", "sqlite:///:memory:"),
         ("http://ann:secret@h:8001", "http://ann:***@h:8001"),
+        ("http://h/v1?api_key=secret&n=1", "http://h/v1?api_key=***&n=1"),
+        ("http://cam:88/x.fcgi?cmd=snap&usr=ann&pwd=secret", "http://cam:88/x.fcgi?cmd=snap&usr=ann&pwd=***"),
+        ("http://h/x#access_token=secret", "http://h/x#access_token=***"),
+        ("http://h/x?a=1;token=secret", "http://h/x?a=1;token=***"),
+        ("http://h/token/a=b?author=ann&passed=1&keys=2", "http://h/token/a=b?author=ann&passed=1&keys=2"),
     ],
 )
 def test_a_masked_url_keeps_all_but_its_secrets(url: str, masked: str) -> None:
     assert mask_url(url) == masked
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "key",
+        "access_token",
+        "secret",
+        "apikey",
+        "pwd",
+        "sig",
+        "signature",
+        "auth",
+        "x-functions-key",
+        "userPass",
+    ],
+)
+def test_options_that_are_secrets_by_their_name(name: str) -> None:
+    assert mask_url(f"http://h/v1?{name}=hidden&n=1") == f"http://h/v1?{name}=***&n=1"
 
 
 @given(st.text(), st.sampled_from(["", "redis://", "postgresql://ann:", "://", "sqlite://"]))
@@ -184,6 +208,7 @@ def test_masking_never_raises(text: str, start: str) -> None:
     assert isinstance(mask_url(start + text), str)
 
 
+@example("=?", "redis")
 @given(st.text(alphabet="ab:/?#@&=% [", max_size=12), st.sampled_from(["redis", "postgresql"]))
 def test_no_password_survives_masking_whatever_characters_it_holds(noise: str, scheme: str) -> None:
     assert "SECRET" not in mask_url(f"{scheme}://ann:{noise}SECRET{noise}@host:1/0")

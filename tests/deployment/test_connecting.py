@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import sys
+import threading
 
 import pytest
 
 import secnb
-from secnb.errors import BadInputError, BridgeError, MissingDependencyError, SettingsError
+from secnb.bridge import shared_bridge
+from secnb.errors import BadInputError, BridgeError, MissingDependencyError, SettingsError, UnreachableError
 
 
 def test_the_notebook_loop_needs_a_running_loop(database, redis_url):
@@ -55,3 +59,21 @@ def test_a_password_that_is_not_encoded_is_told(tmp_path, monkeypatch, source):
     with pytest.raises(SettingsError, match=r"ann:\*\*\*@db/security(.|\n)*write @ as %40") as caught:
         secnb.connect(tmp_path / ".env", database_url=url if source == "argument" else None)
     assert not any(part in str(caught.value) for part in ("hid", "den", "gem"))
+
+
+def test_a_connect_that_takes_long_is_shown_by_its_name():
+    """Not by that of a method which nobody knows."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"127.0.0.1:{silent.getsockname()[1]}/0"
+
+        def connect() -> None:
+            with contextlib.suppress(UnreachableError):
+                secnb.connect(database_url=f"postgresql://ann@{place}", redis_url=f"redis://{place}")
+
+        thread = threading.Thread(target=connect)
+        thread.start()
+        asked, _ = silent.accept()
+        names = [each.name for each in shared_bridge().running(None)]
+        asked.close()
+    thread.join(30)
+    assert names == ["connect"]

@@ -107,6 +107,13 @@ def test_why_there_is_no_picture_is_said(site, row, note):
     assert note in picture.note
 
 
+def test_a_snapshot_says_that_the_detections_are_not_in_it(site, tmp_path):
+    """They may still be recorded."""
+    site.snapshot(tmp_path / "s", hours=None)
+    with secnb.connect(tmp_path / "s") as kept:
+        assert "none of its detections is in the snapshot" in look(kept, event_id=3).picture.note
+
+
 def test_without_a_site_there_is_no_picture():
     assert "site=site" in look(None, event_id=1).picture.note
 

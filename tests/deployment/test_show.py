@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 import secnb
-from secnb.errors import BadInputError, UnknownDetectionError
+from secnb.errors import BadInputError, UnknownColumnError, UnknownDetectionError, UnknownNameError
 
 # The smallest that a browser draws.
 GIVEN = bytes.fromhex(
@@ -76,13 +76,42 @@ def test_a_video_is_said(site):
     assert site.show(4, embed=True).note == "No image: it is a video."
 
 
+@pytest.mark.parametrize(
+    "cameras", ["", "CREATE TABLE cameras (id, name); INSERT INTO cameras VALUES ('porch', 'P')"]
+)
+def test_the_folder_of_its_camera_may_be_unknown(site, tmp_path, cameras):
+    """Then a path counts from the folder of all cameras."""
+    with sqlite3.connect(tmp_path / "security.db") as connection:
+        connection.executescript(f"DROP TABLE cameras; {cameras}")
+    connection.close()
+    assert repr(site.show(3)).startswith("<Picture: detection 3, porch, ")
+    assert site.show(3, embed=True).note.startswith("No image: there is no such file here")
+    assert site.show(1, embed=True).note == ""
+
+
+@pytest.mark.parametrize(
+    ("tables", "error", "match"),
+    [
+        ("", UnknownNameError, r"There is no table 'detections'\. Known: cameras"),
+        ("CREATE TABLE detections (n)", UnknownColumnError, "There is no column 'id'"),
+    ],
+)
+def test_without_detections_there_is_nothing_to_show(site, tmp_path, tables, error, match):
+    with sqlite3.connect(tmp_path / "security.db") as connection:
+        connection.executescript(f"DROP TABLE detections; {tables}")
+    connection.close()
+    with pytest.raises(error, match=match):
+        site.show(1)
+
+
 async def test_it_can_be_awaited(site):
     assert (await site.show.aio(3, embed=True)).note == ""
 
 
 @pytest.mark.parametrize("detection_id", [0, 6, 2**63 - 1])
 def test_an_unknown_detection_is_an_error(site, detection_id):
-    with pytest.raises(UnknownDetectionError, match=r"no detection .* Known: from 1 to 5"):
+    match = r"no detection .* Known: from 1 to 5[\s\S]*older than the retention"
+    with pytest.raises(UnknownDetectionError, match=match):
         site.show(detection_id)
 
 

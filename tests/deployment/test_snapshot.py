@@ -31,6 +31,8 @@ from secnb.errors import (
     DegradedWarning,
     MissingDependencyError,
     SnapshotError,
+    TruncatedWarning,
+    UnknownDetectionError,
     UnreachableError,
 )
 
@@ -148,6 +150,12 @@ def execute(url: str, *statements: str) -> None:
         await connection.close()
 
     asyncio.run(run())
+
+
+def connect_warned(folder: Path, kind: type[Warning], match: str):
+    """Open a snapshot that says what is not in it."""
+    with pytest.warns(kind, match=match):
+        return secnb.connect(folder)
 
 
 def assert_same(mine: pd.DataFrame, theirs: pd.DataFrame) -> None:
@@ -307,12 +315,13 @@ def test_the_last_day_is_that_day_whatever_the_form_of_times(database, site, tmp
 
 def test_a_row_cap_keeps_the_newest_and_says_so(sample, tmp_path):
     """How many there are is counted."""
-    frame = sample.snapshot(tmp_path / "s", hours=None, limit=700).set_index("file")
+    with pytest.warns(TruncatedWarning, match=r"Not all is in the snapshot: table detections \(700 of "):
+        frame = sample.snapshot(tmp_path / "s", hours=None, limit=700).set_index("file")
     n_all = int(sample.sql("SELECT count(*) AS n FROM detections")["n"][0])
     row = frame.loc["detections.parquet"]
     assert (row["rows"], row["truncated"]) == (700, True)
     assert row["why"] == f"700 of {n_all:,} rows, the newest by id"
-    with secnb.connect(tmp_path / "s") as kept:
+    with connect_warned(tmp_path / "s", TruncatedWarning, "table detections") as kept:
         newest = sample.sql("SELECT * FROM detections ORDER BY id DESC LIMIT 700").iloc[::-1]
         assert_same(kept.sql("SELECT * FROM detections"), newest.reset_index(drop=True))
 
@@ -406,8 +415,13 @@ def test_a_site_without_redis(database, tmp_path):
     """The database is served, and Redis says what it said then."""
     with pytest.warns(DegradedWarning, match="without Redis"):
         site = secnb.connect(database_url=f"sqlite:///{database}", redis_url=NOWHERE)
-    with site:
-        site.snapshot(tmp_path / "s")
+    with site, pytest.warns(DegradedWarning, match=r"Not all is in the snapshot: keys of Redis \(Redis at"):
+        frame = site.snapshot(tmp_path / "s").set_index("what")
+    assert (pd.isna(frame.loc["keys of Redis", "file"]), frame.loc["keys of Redis", "truncated"]) == (
+        True,
+        True,
+    )
+    assert "does not answer" in frame.loc["keys of Redis", "why"]
     with pytest.warns(DegradedWarning, match="without Redis: When the snapshot was taken: Redis at"):
         kept = secnb.connect(tmp_path / "s")
     with kept:
@@ -423,8 +437,10 @@ def test_a_site_without_a_database(redis_url, tmp_path):
     fill(redis_url)
     with pytest.warns(DegradedWarning, match="without the database"):
         site = secnb.connect(redis_url=redis_url)
-    with site:
-        site.snapshot(tmp_path / "s")
+    with site, pytest.warns(DegradedWarning, match=r"tables of the database \(There is no database"):
+        frame = site.snapshot(tmp_path / "s").set_index("what")
+    row = frame.loc["tables of the database"]
+    assert (pd.isna(row["file"]), row["truncated"], pd.isna(row["rows"])) == (True, True, True)
     with pytest.warns(DegradedWarning, match="without the database: When"):
         kept = secnb.connect(tmp_path / "s")
     with kept:
@@ -452,6 +468,7 @@ def test_a_table_that_may_not_be_read_is_said(postgres_url, redis_url, tmp_path)
         "CREATE TABLE cameras (id text PRIMARY KEY)",
         "INSERT INTO cameras VALUES ('porch')",
         "CREATE TABLE api_keys (id int, key_hash text)",
+        "CREATE TABLE hidden (id int)",
         "DROP ROLE IF EXISTS reader_of_snapshots",
         "CREATE ROLE reader_of_snapshots LOGIN",
         "GRANT SELECT ON cameras TO reader_of_snapshots",
@@ -464,13 +481,19 @@ def test_a_table_that_may_not_be_read_is_said(postgres_url, redis_url, tmp_path)
     )
     url = postgres_url.replace("postgres:@", "reader_of_snapshots:@")
     assert url != postgres_url
-    with secnb.connect(database_url=url, redis_url=redis_url) as site:
+    with (
+        secnb.connect(database_url=url, redis_url=redis_url) as site,
+        pytest.warns(DegradedWarning, match=r"table api_keys \(.*not for you.*table hidden \(this role may"),
+    ):
         frame = site.snapshot(tmp_path / "s").set_index("what")
     execute(postgres_url, "DROP OWNED BY reader_of_snapshots; DROP ROLE reader_of_snapshots")
     assert frame.loc["table cameras", "rows"] == 1
     row = frame.loc["table api_keys"]
     assert (pd.isna(row["file"]), row["truncated"]) == (True, True)
     assert "not for you" in row["why"]
+    assert frame.loc["table hidden", "why"] == "this role may not read it"
+    with connect_warned(tmp_path / "s", DegradedWarning, "table api_keys") as kept:
+        assert kept.cameras()["camera_id"].tolist() == ["porch"]
 
 
 def test_a_database_that_goes_away_meanwhile(site, database, tmp_path, monkeypatch):
@@ -482,9 +505,199 @@ def test_a_database_that_goes_away_meanwhile(site, database, tmp_path, monkeypat
         return await read(reader, table, **options)
 
     monkeypatch.setattr(snapshots, "read_recent", read_too_late)
-    frame = site.snapshot(tmp_path / "s").set_index("what")
+    with pytest.warns(DegradedWarning, match=r"table cameras \(There is no database"):
+        frame = site.snapshot(tmp_path / "s").set_index("what")
     assert "There is no database" in frame.loc["table cameras", "why"]
     assert frame.loc["keys of Redis", "file"] == "redis.jsonl"
+
+
+def test_a_locked_database_is_said(tmp_path, make_database, redis_url, monkeypatch):
+    """Redis is there."""
+    monkeypatch.setattr("secnb.core.sqlite_reader._BUSY_S", 0.2)
+    path = make_database(tmp_path / "old.db", journal="delete")
+    with (
+        secnb.connect(database_url=f"sqlite:///{path}", redis_url=redis_url) as site,
+        contextlib.closing(sqlite3.connect(path, isolation_level=None)) as service,
+    ):
+        service.execute("BEGIN EXCLUSIVE")
+        with pytest.warns(DegradedWarning, match=r"tables of the database \(.*locked"):
+            frame = site.snapshot(tmp_path / "s").set_index("what")
+    assert pd.isna(frame.loc["tables of the database", "file"])
+    assert frame.loc["keys of Redis", "file"] == "redis.jsonl"
+
+
+def damage(path: Path, table: str, *, leaf: int) -> None:
+    """Overwrite one page of a table, counted from the end of its file."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", [table]).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    with path.open("r+b") as file:
+        file.seek((root - 1) * size)
+        children = file.read(size)
+        n_cells = int.from_bytes(children[3:5], "big")
+        at = int.from_bytes(children[12 + 2 * leaf : 14 + 2 * leaf], "big")
+        assert leaf < n_cells
+        file.seek((int.from_bytes(children[at : at + 4], "big") - 1) * size)
+        file.write(b"\xff" * size)
+
+
+def test_a_damaged_page_costs_what_is_on_it_and_before(database, site, tmp_path):
+    """Newer rows of that table and all other tables are there; which rows are lost is said."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE alerts (id INTEGER PRIMARY KEY, words TEXT)")
+        connection.execute("CREATE TABLE zones (id INTEGER PRIMARY KEY)")
+        connection.executemany("INSERT INTO alerts (words) VALUES (?)", [("x" * 100,)] * 2000)
+        connection.commit()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    damage(database, "alerts", leaf=10)
+    with pytest.warns(DegradedWarning, match=r"table alerts \(.*next rows cannot be read: .*malformed"):
+        frame = site.snapshot(tmp_path / "s", hours=None).set_index("what")
+    assert frame.loc[["table cameras", "table zones"], "truncated"].tolist() == [False, False]
+    n_rows = frame.loc["table alerts", "rows"]
+    assert 0 < n_rows < 2000
+    with connect_warned(tmp_path / "s", DegradedWarning, "table alerts") as kept:
+        assert kept.sql("SELECT id FROM alerts")["id"].tolist() == list(range(2001 - n_rows, 2001))
+
+
+def test_a_table_that_is_damaged_does_not_cost_the_others(database, site, tmp_path):
+    """The newest page of detections, from which the time of the history is counted."""
+    stamps = [datetime(2026, 1, 15, tzinfo=UTC) + timedelta(minutes=n) for n in range(2000)]
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE detections (id INTEGER PRIMARY KEY, detected_at TEXT, camera_id)")
+        rows = [(each.isoformat(" "), "c0") for each in stamps]
+        connection.executemany("INSERT INTO detections (detected_at, camera_id) VALUES (?, ?)", rows)
+        connection.execute("CREATE TABLE zones (id INTEGER PRIMARY KEY)")
+        connection.commit()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    damage(database, "detections", leaf=0)
+    with pytest.warns(DegradedWarning, match=r"table detections \(.*malformed"):
+        frame = site.snapshot(tmp_path / "s").set_index("what")
+    assert pd.isna(frame.loc["table detections", "file"])
+    assert frame.loc[["table cameras", "table zones"], "rows"].tolist() == [2, 0]
+
+
+# -- more keys than are taken ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def crowded(redis_url, database, monkeypatch):
+    """Return a deployment whose queues, batches and letters are few among its keys."""
+    monkeypatch.setattr("secnb.core.redis_recording.MAX_KEYS", 200)
+    with redis.Redis.from_url(redis_url) as client:
+        client.mset({f"dedupe:{n}": "x" for n in range(3000)})
+        client.rpush("detection_queue", *[json.dumps({"camera_id": "c", "file_path": "/x"})] * 7)
+        client.rpush("hsi:queue:analysis_queue", json.dumps({"camera_id": "c", "batch_id": "b"}))
+        client.rpush("dlq:detection_queue", *[json.dumps({"original_job": "{}"})] * 14)
+        client.xadd("detections:stream", {"camera_id": "c"})
+        client.set("analysis_queue", "no queue")
+        client.set("hsi:cache:cameras", "[]")
+        for n in range(20):
+            client.set(f"batch:c{n}:current", f"b{n}")
+            client.mset({f"batch:b{n}:camera_id": f"c{n}", f"batch:b{n}:started_at": "1773000000"})
+    with secnb.connect(database_url=f"sqlite:///{database}", redis_url=redis_url) as site:
+        yield site
+
+
+def test_queues_come_first_of_many_keys(crowded, tmp_path):
+    """Nothing that a helper looks for is missing; what is missing is said, then and later."""
+    with pytest.warns(TruncatedWarning, match=r"keys of Redis \(200 keys: queues and batches, then"):
+        frame = crowded.snapshot(tmp_path / "s").set_index("what")
+    assert frame.loc["keys of Redis", ["rows", "truncated"]].tolist() == [200, True]
+    with connect_warned(tmp_path / "s", TruncatedWarning, "keys of Redis") as kept:
+        for call in ("queues", "open_batches", "dead_letters"):
+            assert_same(getattr(kept, call)(), getattr(crowded, call)())
+        assert len(kept.peek("detection_queue")) == 7
+        assert (len(kept.keys()), kept.keys().attrs["truncated"]) == (200, True)
+        assert (len(kept.cache()), kept.cache().attrs["truncated"]) == (1, False)
+        with pytest.raises(SnapshotError, match=r"not say whether there was a key 'foo'[\s\S]*Hint"):
+            kept.peek("foo")
+
+
+def test_a_queue_that_nobody_looked_at_is_not_empty(crowded, tmp_path, monkeypatch):
+    """Such as one that comes after the server has gone."""
+    asked = snapshots.KeyRecorder._names
+
+    async def gone(self):
+        names, done = await anext(asked(self))
+        yield names[:3], done[:3]
+        raise UnreachableError("Redis does not answer: it has gone.")
+
+    monkeypatch.setattr(snapshots.KeyRecorder, "_names", gone)
+    with pytest.warns(DegradedWarning, match="the next ones cannot be read: Redis does not answer"):
+        crowded.snapshot(tmp_path / "s")
+    with connect_warned(tmp_path / "s", DegradedWarning, "keys of Redis") as kept:
+        queues = kept.queues().set_index("queue")
+        row = queues.loc["dlq:detection_queue"]
+        assert (row["type"], pd.isna(row["length"]), pd.isna(row["backlog"])) == ("unknown", True, True)
+        assert queues.loc["detection_queue", "length"] == 7
+        assert pd.isna(queues.loc["detection_queue", "n_dead_letters"])
+        why = kept.pipeline().set_index("stage").loc["analysis_queue", "why"]
+    assert "the snapshot does not say whether there was a key analysis:stream" in why
+
+
+# -- odd tables ------------------------------------------------------------------------------------
+
+
+def test_a_view_that_helpers_read_is_kept(database, site, tmp_path):
+    """Another one is named, and not missed."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.executescript(
+            "ALTER TABLE cameras RENAME TO devices; CREATE VIEW cameras AS SELECT * FROM devices;"
+            "CREATE VIEW costly AS SELECT a.id FROM devices a, devices b, devices c"
+        )
+    frame = site.snapshot(tmp_path / "s").set_index("what")
+    assert frame.loc["view costly", "why"] == "a view that no helper reads; what it shows is in its tables"
+    assert not frame["truncated"].any()
+    with secnb.connect(tmp_path / "s") as kept:
+        assert_same(kept.cameras(), site.cameras())
+
+
+def test_views_of_postgres_are_kept(postgres_url, redis_url, tmp_path):
+    """The rows of a partition come with its table."""
+    execute(
+        postgres_url,
+        "CREATE TABLE devices (id text PRIMARY KEY)",
+        "INSERT INTO devices VALUES ('porch')",
+        "CREATE VIEW cameras AS SELECT * FROM devices",
+        "CREATE TABLE events (id int, started_at timestamptz) PARTITION BY RANGE (id)",
+        "CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (0) TO (9)",
+        "INSERT INTO events VALUES (1, '2026-03-15')",
+        "CREATE VIEW detections AS SELECT id, started_at AS detected_at FROM events",
+        "CREATE MATERIALIZED VIEW daily AS SELECT count(*) FROM events",
+    )
+    with secnb.connect(database_url=postgres_url, redis_url=redis_url) as site:
+        frame = site.snapshot(tmp_path / "s").set_index("what")
+    tables = {f"table {name}": 1 for name in ("cameras", "detections", "devices", "events")}
+    assert frame["rows"].dropna().to_dict() == tables | {"keys of Redis": 0}
+    assert frame.loc["view daily", "why"].startswith("a view that no helper reads")
+    with secnb.connect(tmp_path / "s") as kept:
+        assert kept.cameras()["camera_id"].tolist() == ["porch"]
+
+
+def test_times_that_are_numbers_are_taken_by_id(database, site, tmp_path):
+    """They cannot be compared with the last day."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE detections (id INTEGER PRIMARY KEY, detected_at DATETIME)")
+        rows = [(1_773_000_000 + n,) for n in range(100)]
+        connection.executemany("INSERT INTO detections (detected_at) VALUES (?)", rows)
+        connection.commit()
+    with pytest.warns(TruncatedWarning, match="table detections"):
+        frame = site.snapshot(tmp_path / "s", limit=60).set_index("what")
+    assert frame.loc["table detections", "why"] == (
+        "detected_at holds numbers, which are not read as times: rows of all times; "
+        "60 of 100 rows, the newest by id"
+    )
+    with connect_warned(tmp_path / "s", TruncatedWarning, "table detections") as kept:
+        assert kept.detections()["detection_id"].tolist() == list(range(41, 101))
+
+
+def test_a_detection_that_is_not_in_the_snapshot(sample, tmp_path):
+    """It was not deleted: the snapshot is of one day."""
+    sample.snapshot(tmp_path / "s")
+    with secnb.connect(tmp_path / "s") as kept:
+        match = r"no detection 1\. Known: from \d+ to [\s\S]*the snapshot has of that table: from 2026-03-14 "
+        with pytest.raises(UnknownDetectionError, match=match):
+            kept.show(1)
 
 
 # -- whole, or not there ---------------------------------------------------------------------------

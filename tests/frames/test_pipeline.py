@@ -184,6 +184,79 @@ async def test_it_never_fails_on_what_lies_in_redis(sqlite_file, redis_url):
     assert frame.loc["detection_queue", "status"] == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("has_other", "depth", "why"),
+    [
+        (False, None, "analysis_queue is a string, not a queue"),
+        (True, 1, "analysis_queue is a string, not a queue; 1 batch waits"),
+    ],
+)
+def test_a_key_of_another_type_is_named(sqlite_file, redis_url, has_other, depth, why):
+    """Whatever is pushed there is refused, which nothing in a queue tells."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("analysis_queue", "x")
+        if has_other:
+            client.rpush("hsi:queue:analysis_queue", b"{}")
+    with secnb.connect(database_url=sqlite_file, redis_url=redis_url) as site:
+        frame = site.pipeline()
+    row = frame.set_index("stage").loc["analysis_queue"]
+    assert (row["status"], row["why"]) == ("unknown", why)
+    assert (None if pd.isna(row["depth"]) else row["depth"]) == depth
+    assert (
+        "analysis_queue is a string, not a queue; so analysis_queue cannot be seen" in frame.attrs["summary"]
+    )
+
+
+@pytest.fixture
+def numbered(tmp_path):
+    """Return the URL of a database whose detections have seconds since 1970 for times, but for two."""
+    path = tmp_path / "numbers.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "CREATE TABLE cameras (id TEXT PRIMARY KEY);"
+            "CREATE TABLE detections (id INTEGER PRIMARY KEY, camera_id TEXT, detected_at DATETIME);"
+            "CREATE TABLE events (id INTEGER PRIMARY KEY, camera_id TEXT, started_at DATETIME);"
+            "INSERT INTO cameras VALUES ('porch'), ('gate');"
+        )
+        now = int(NOW.timestamp())
+        rows = [("porch", now - 60 * n) for n in range(100, 0, -1)]
+        connection.executemany("INSERT INTO detections (camera_id, detected_at) VALUES (?, ?)", rows)
+        connection.execute("INSERT INTO events (started_at) VALUES ('2026-03-15 17:30:00.000000')")
+        connection.commit()
+    return f"sqlite:///{path}"
+
+
+def test_times_that_are_numbers_cannot_be_read(numbered, redis_url):
+    """There are detections, of which nobody knows when they were."""
+    with secnb.connect(database_url=numbered, redis_url=redis_url) as site:
+        frame = site.pipeline()
+    why = f"times in detections.detected_at cannot be read, such as {int(NOW.timestamp()) - 60}"
+    rows = frame.set_index("stage")
+    assert rows.loc["detector", "why"].startswith(why)
+    assert rows.loc["storage", ["status", "why"]].tolist() == ["unknown", why]
+    assert rows.loc["cameras", "why"].startswith("times in detections.detected_at cannot be read")
+    assert "at all" not in rows.loc["reasoner", "why"]
+
+
+def test_times_that_are_numbers_by_now_are_not_those_of_before(numbered, redis_url):
+    """As text, the older ones are above all numbers."""
+    with contextlib.closing(sqlite3.connect(numbered.removeprefix("sqlite:///"))) as connection:
+        connection.execute("UPDATE detections SET detected_at = '2026-03-01 08:00:00' WHERE id = 1")
+        connection.commit()
+    with secnb.connect(database_url=numbered, redis_url=redis_url) as site:
+        assert "cannot be read" in site.pipeline().set_index("stage").loc["detector", "why"]
+
+
+def test_one_time_that_is_none_does_not_hide_the_others(sqlite_file, redis_url):
+    """As text it may be above all times."""
+    with contextlib.closing(sqlite3.connect(sqlite_file.partition("///")[2])) as connection:
+        connection.execute("UPDATE detections SET detected_at = 'tomorrow' WHERE id = 1")
+        connection.commit()
+    with secnb.connect(database_url=sqlite_file, redis_url=redis_url) as site:
+        frame = site.pipeline().set_index("stage")
+    assert NOW - frame.loc["detector", "last_at"] < timedelta(minutes=15)
+
+
 async def test_ages_count_from_the_time_of_the_server(postgres_url, redis_url, monkeypatch):
     """As in queues(): the clock of an analyst's machine may be an hour off."""
 

@@ -23,6 +23,7 @@ from secnb import schema
 from secnb.core.reader import DatabaseReader
 from secnb.errors import (
     BadInputError,
+    DegradedWarning,
     TruncatedWarning,
     UnknownCameraError,
     UnknownColumnError,
@@ -439,6 +440,19 @@ def test_a_bound_that_is_no_time_is_refused(value):
     """A number could count seconds or nanoseconds, "now" is local, and who knows which month is first."""
     with pytest.raises(BadInputError, match=r"since is [\s\S]*Allowed: a datetime, or ISO 8601 text"):
         as_utc("since", value)
+
+
+async def test_times_that_are_numbers_are_said_where_they_are_left_out(tmp_path):
+    """No bound can be compared with them; without one they are rows without a time."""
+    times = (1_773_000_000, 1.5e12, 0, stamp(0))
+    rows = [{"id": n, "camera_id": "porch" if n else "gate", "detected_at": at} for n, at in enumerate(times)]
+    reader = DatabaseReader(make(tmp_path / "x.db", detections=(DETECTIONS, rows)))
+    with pytest.warns(DegradedWarning, match=r"2 rows of detections are left out: .*[\s\S]*Hint"):
+        frame = await read_detections(reader, Wanted(camera_id="porch", since=START))
+    assert (ids(frame), frame.attrs["unreadable"]) == ([3], {"detected_at": 2})
+    whole = await read_detections(reader, Wanted())
+    assert (len(whole), whole.attrs["unreadable"]) == (4, {"detected_at": 3})
+    await reader.close()
 
 
 def test_a_bound_outside_of_all_years_is_refused():

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import nbformat
 import pandas as pd
 import pytest
+import redis
 from nbclient import NotebookClient
 
 import secnb
+from secnb.errors import DegradedWarning
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -123,6 +127,44 @@ async def test_the_runbook_finds_the_staged_incident(incident, found, monkeypatc
     assert any(text.startswith(found) for text in texts)
     (panel,) = panels(notebook)
     assert MARKED[incident] in str(panel)
+
+
+def run_inspect(database_url: str, redis_url: str) -> dict:
+    """Run the runbook in this process, and return its variables."""
+    code = [cell.source for cell in nbformat.read(INSPECT, as_version=4).cells if cell.cell_type == "code"]
+    urls = f"database_url={database_url!r}, redis_url={redis_url!r}"
+    given = {"display": lambda _: None}
+    exec("\n".join(code).replace("secnb.connect()", f"secnb.connect({urls})"), given)  # noqa: S102 - our own
+    return given
+
+
+def test_the_runbook_goes_on_where_keys_and_tables_are_odd(redis_url, capsys):
+    """A text in the place of a queue, no table of events."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("analysis_queue", "x")
+        client.set("dlq:detection_queue", "x")
+        client.rpush("detection_queue", "{", '{"camera_id": "porch", "file_path": "/x"}')
+    with secnb.sandbox(ends_at="2026-03-15 18:00") as site:
+        with contextlib.closing(sqlite3.connect(site.database_url.partition("///")[2])) as database:
+            database.execute("DROP TABLE events")
+        given = run_inspect(site.database_url, redis_url)
+    assert (given["waiting"]["ok"].tolist(), len(given["events"])) == ([False, True], 0)
+    assert len(given["detections"]) == len(given["day"]) > 0
+    said = capsys.readouterr().out
+    assert "analysis_queue is a string, not a queue" in said
+    assert "There is no table 'events'" in said
+
+
+def test_the_runbook_goes_on_without_redis_or_a_database(redis_url, capsys):
+    """What the other part tells is there."""
+    with secnb.sandbox(ends_at="2026-03-15 18:00") as site:
+        with pytest.warns(DegradedWarning, match="without Redis"):
+            given = run_inspect(site.database_url, "redis://127.0.0.1:1/0")
+        assert (len(given["waiting"]), len(given["detections"]) > 0) == (0, True)
+        with pytest.warns(DegradedWarning, match="without the database"):
+            given = run_inspect("postgresql://u@127.0.0.1:1/x", site.redis_url)
+        assert (len(given["waiting"]) > 0, len(given["detections"])) == (True, 0)
+    assert "does not answer" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
