@@ -24,6 +24,8 @@ ENCODED: Final = (
 # Besides those that are secrets everywhere. The dsn carries whatever only asyncpg's own parser understands,
 # an sslpassword perhaps among it.
 _SECRET_KEYS: Final = frozenset({"passfile", "dsn", "key", "sig", "signature"})
+# Those of drivers, whose values may well hold an @.
+_OPTIONS: Final = frozenset({"password", "sslpassword", "passfile", "token", "dsn"})
 # A host and a port, perhaps after a user.
 _PLACE: Final = re.compile(r"([^:@]*@)?(\[[^\]@]*\]|[^:@]*)(:\d*)?")
 _TRUE: Final = frozenset({"true", "yes", "on", "y", "t", "1"})
@@ -59,6 +61,8 @@ def mask_url(url: str | URL) -> str:
     scheme, rest = match.groups()
     is_file = scheme.lower().startswith("sqlite")
     authority = _authority(rest)
+    if not is_file and ":" in authority and _may_be_password(rest):
+        return f"{scheme}{rest.partition(':')[0]}:{MASK}"
     if "@" not in authority and not _PLACE.fullmatch(authority):
         # What looks like an option is a piece of a password, and its @ is farther on.
         rest = _mask_userinfo(rest, is_file=is_file)
@@ -214,6 +218,12 @@ def _mask_query(text: str) -> str:
             # A question mark does not end a value.
             parts[j] = ""
     return "".join(parts)
+
+
+def _may_be_password(rest: str) -> bool:
+    """Return whether what looks like a secret option may be part of a password, since an ``@`` follows it."""
+    keys = re.findall(r"[?&;#]([^?&;#=]*)=(?=[^&]*@)", rest)
+    return any(key.lower() not in _OPTIONS and _is_secret_option(unquote_plus(key).strip()) for key in keys)
 
 
 def _is_secret_option(key: str) -> bool:

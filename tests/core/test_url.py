@@ -209,6 +209,8 @@ def test_masking_never_raises(text: str, start: str) -> None:
 
 
 @example("=?", "redis")
+@example("=@?", "redis")
+@example("=@b?", "postgresql")
 @given(st.text(alphabet="ab:/?#@&=% [", max_size=12), st.sampled_from(["redis", "postgresql"]))
 def test_no_password_survives_masking_whatever_characters_it_holds(noise: str, scheme: str) -> None:
     assert "SECRET" not in mask_url(f"{scheme}://ann:{noise}SECRET{noise}@host:1/0")
