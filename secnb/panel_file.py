@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from secnb.errors import BadInputError, MissingDependencyError
 from secnb.view.panels import Panel
+from secnb.view.sliders import stand_at
 
 if TYPE_CHECKING:
     from secnb.view.linked import LinkedPanel
@@ -84,7 +85,7 @@ def _content(panel: Panel | LinkedPanel, shown: Panel, suffix: str) -> bytes:
         ) from exc
     spec = shown.spec
     if not isinstance(panel, Panel):
-        spec["params"][0]["value"] = panel.threshold
+        stand_at(spec, panel.threshold)
     if suffix == ".html":
         return page(shown.title, spec).encode("utf-8", "backslashreplace")
     return picture(spec, is_vector=suffix == ".svg")

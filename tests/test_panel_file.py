@@ -115,10 +115,11 @@ def test_something_else_than_a_panel_is_refused(tmp_path):
         secnb.save_panel(sample().spec, tmp_path / "panel.html")
 
 
-def test_a_linked_panel_is_saved_where_its_slider_stands(tmp_path):
+@pytest.mark.parametrize("threshold", [0.83, 0.4567])
+def test_a_linked_panel_is_saved_where_its_slider_stands(tmp_path, threshold):
     frame = pd.DataFrame({"score": [0.2, 0.7, 0.9], "truth": [False, True, None]})
-    panel = secnb.panel(secnb.sweep(frame, score="score", truth="truth"), link=True)
-    panel.threshold = 0.83
+    panel = secnb.panel(secnb.sweep(frame, score="score", truth="truth"), current=0.4567, link=True)
+    panel.threshold = threshold
     text = secnb.save_panel(panel, tmp_path / "panel.svg").read_text(encoding="utf-8")
     panel.close()
-    assert 'aria-label="threshold: 0.83"' in text
+    assert f'aria-label="threshold: {threshold}"' in text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from secnb.analysis.localdays import Days
@@ -33,6 +35,21 @@ def thin(number: int) -> str:
 def percent(share: float) -> str:
     """Write a share as a percentage: ``"90 %"``."""
     return f"{100 * share:.4g} %"
+
+
+def exact(threshold: float | None) -> str:
+    """Write a threshold with as many digits as it has, so that who types them gets the same counts."""
+    if threshold is None:
+        return "none"
+    if threshold == math.inf:
+        return "inf (never fire)"
+    text = f"{threshold:.6g}"
+    return text if float(text) == threshold else repr(float(threshold)).removesuffix(".0")
+
+
+def number(value: float) -> str:
+    """Write a number with three digits, or more where it has them before the point."""
+    return thin(round(value)) if abs(value) >= 100 else f"{value:.3g}"
 
 
 def count(number: int, noun: str) -> str:
@@ -76,12 +93,14 @@ def units_sentence(
     return text
 
 
-def few_labels_sentence(n_labelled: int, *, unit: str, few: int) -> str:
+def few_labels_sentence(n_labelled: int, *, unit: str, few: int, where: str = "") -> str:
     """Warn that rates are not firm, with the number that they rest on."""
-    what = "units are" if unit == "row" else f"units ({unit}) are"
+    what = "unit is" if n_labelled == 1 else "units are"
+    if unit != "row":
+        what = what.replace(" ", f" ({unit}) ")
     return (
-        f"Only {n_labelled} {what} labelled: with fewer than {few}, precision and recall are little more "
-        "than a guess; look at their intervals."
+        f"Only {n_labelled} {what} labelled{where}: with fewer than {few}, precision and recall are little "
+        "more than a guess; look at their intervals."
     )
 
 

@@ -104,6 +104,8 @@ class Cell:
         Which of them are the labelled ones of this group.
     group : int
         The number of this group.
+    share : float
+        Of labels that will be drawn, those that fall in the part chosen on.
     """
 
     thresholds: NDArray[np.float64]
@@ -119,6 +121,7 @@ class Cell:
     units: Units
     members: Members
     group: int
+    share: float = 1.0
 
     def outcomes(self, rows: slice | NDArray[np.int64]) -> Outcomes:
         """Return what happens at some rows."""
@@ -166,8 +169,8 @@ class Members:
         return self._units.by_group(self._units.known_rows)
 
 
-def cells_of(sweep: ThresholdSweep, rule: Rule) -> Iterator[Cell]:
-    """Give what is known of each group of a sweep, in its order."""
+def cells_of(sweep: ThresholdSweep, rule: Rule, *, share: float = 1.0) -> Iterator[Cell]:
+    """Give what is known of each group of a sweep, in its order; the sweep is a share of all units."""
     units, tally = sweep.units, sweep.tally
     busiest = busiest_days(units, rule)
     n_labelled = sweep.totals[["n_true", "n_false"]].sum(axis=1).to_numpy()
@@ -193,6 +196,7 @@ def cells_of(sweep: ThresholdSweep, rule: Rule) -> Iterator[Cell]:
             units=units,
             members=members,
             group=group,
+            share=share,
         )
 
 

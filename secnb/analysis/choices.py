@@ -62,6 +62,8 @@ class ThresholdChoice:
         How far the scores of both parts lie apart, what chance explains of that, and the change of precision.
     caption : tuple of str
         What a unit is, how many there are, over which days.
+    notes : tuple of str
+        What is not known at the threshold in force, and what the part chosen on does not hold.
     """
 
     score: str
@@ -79,6 +81,7 @@ class ThresholdChoice:
     later_current: pd.DataFrame
     drift: pd.DataFrame
     caption: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def whole(self) -> Decision:

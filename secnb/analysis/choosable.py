@@ -71,14 +71,16 @@ class Choosable:
         Returns
         -------
         ThresholdChoice
-            ``.threshold``, ``.reason``, ``.thresholds`` (one row per group), ``.explain()``.
+            ``.threshold`` (of six digits, where that fires on the same units), ``.reason``,
+            ``.thresholds`` (one row per group), ``.explain()``.
 
         Raises
         ------
         BadInputError
             There is nothing to choose by, or two objectives, or one that nothing limits; half of a pair
-            is missing; a value is out of its range; ``current`` has none of the groups; a group column is
-            called like a column of ``.thresholds``.
+            is missing; a value is out of its range; ``current`` has none of the groups, or is of another
+            scale than the scores, such as 50 where these lie between 0 and 1; a group column is called
+            like a column of ``.thresholds``.
 
         References
         ----------

@@ -20,7 +20,9 @@ from secnb.analysis.counting import FEW_LABELS
 from secnb.analysis.deciding import Decision, decide, inherit
 from secnb.analysis.firing import fires
 from secnb.analysis.lasting import drifts, read_periods, readings, score_distances, total_readings
+from secnb.analysis.noting import is_recorded, notes_of, where_labels_lie, with_labels
 from secnb.analysis.rules import Rule
+from secnb.analysis.scales import check_scale
 from secnb.analysis.sweeps import ThresholdSweep, count
 from secnb.analysis.units import Units
 from secnb.bridge import Progress
@@ -38,6 +40,8 @@ def choose(
         raise BadInputError(f"seed is {seed!r}. Allowed: a whole number, 0 or more.")
     read_by(sweep.by, taken=COLUMNS)
     currents = _read_current(current, sweep.units.keys, sweep.by)
+    if not np.isnan(currents).all():
+        check_scale(sweep.threshold if sweep.units.grid is None else sweep.units.scores, currents)
     if sweep.units.grid is not None:
         known = currents[~np.isnan(currents)]
         sweep = count(sweep.units.but(grid=np.union1d(sweep.units.grid, known)))
@@ -62,6 +66,8 @@ def _choose(
 ) -> ThresholdChoice:
     """Decide for the whole and for every group, and read the numbers of both parts; show how far it is."""
     periods, is_early = read_periods(sweep.units, share)
+    # Looked for once, before the units are cut in two.
+    _ = sweep.units.repeated
     first, second = sweep.units, None
     if is_early is not None:
         first, second = sweep.units.part(is_early), sweep.units.part(~is_early)
@@ -69,7 +75,10 @@ def _choose(
     now = _common(currents)
     early = _counted(_regroup(first, 0)[0] if sweep.by else first, sweep)
     show("the whole")
-    decisions = [decide(next(cells_of(early, rule)), rule, current=now, seed=seed)]
+    periods = with_labels(periods, sweep, early)
+    part = early.n_units / sweep.n_units if early.n_units else 1.0
+    whole = decide(next(cells_of(early, rule, share=part)), rule, current=now, seed=seed)
+    decisions = [where_labels_lie(whole, periods)]
     distances = []
     if sweep.by:
         late = None if second is None else count(_regroup(second, 0)[0])
@@ -77,11 +86,13 @@ def _choose(
         # The whole is done with, and never held beside the groups.
         del early, late
         early = _counted(first, sweep)
-        for decision in _decide_groups(early, rule, decisions[0], currents, now, seed=seed):
+        for decision in _decide_groups(early, rule, decisions[0], currents, now, seed=seed, share=part):
             decisions.append(decision)
             show(f"{len(decisions) - 1} of {early.n_groups} groups")
     chosen = _numbers([decision.threshold for decision in decisions])
     in_force = _numbers([decision.current for decision in decisions])
+    # What was not recorded is not known to fire.
+    in_force = np.where(is_recorded(sweep, in_force), in_force, np.nan)
 
     def read(part: ThresholdSweep | None, at: NDArray[np.float64]) -> pd.DataFrame:
         if part is None:
@@ -100,7 +111,7 @@ def _choose(
     # Counted only now, so that it is not held while the earlier part is looked at.
     late = None if second is None else count(second)
     distances += score_distances(early, late)
-    caption = tuple(early.caption)
+    caption, notes = tuple(early.caption), tuple(notes_of(sweep, early, periods, currents))
     del early
     later = read(late, chosen)
     return ThresholdChoice(
@@ -119,6 +130,7 @@ def _choose(
         later_current=read(late, in_force) if is_known else later.iloc[:0].reindex(later.index),
         drift=drifts(distances, earlier, later),
         caption=caption,
+        notes=notes,
     )
 
 
@@ -135,12 +147,13 @@ def _decide_groups(
     now: float | None,
     *,
     seed: int,
+    share: float,
 ) -> Iterator[Decision]:
     """Decide every group; what is thin takes the threshold of the nearest parent that is not."""
     parents: dict[tuple[int, int], Decision] = {}
     levels: dict[int, tuple[NDArray[np.int64], list[Cell], list[dict[str, object]]]] = {}
     keys = _records(early.units.keys)
-    for group, cell in enumerate(cells_of(early, rule)):
+    for group, cell in enumerate(cells_of(early, rule, share=share)):
         current = None if np.isnan(currents[group]) else float(currents[group])
         key = keys[group]
         if not rule.needs_labels or cell.n_labelled >= FEW_LABELS:
@@ -150,7 +163,7 @@ def _decide_groups(
         for level in range(len(early.by) - 1, 0, -1):
             if level not in levels:
                 units, codes = _regroup(early.units, level)
-                levels[level] = (codes, list(cells_of(count(units), rule)), _records(units.keys))
+                levels[level] = (codes, list(cells_of(count(units), rule, share=share)), _records(units.keys))
             codes, cells, parent_keys = levels[level]
             above = int(codes[group])
             if cells[above].n_labelled >= FEW_LABELS:

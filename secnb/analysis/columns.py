@@ -62,7 +62,16 @@ def read_scores(column: pd.Series) -> NDArray[np.float64]:
     """Scores as float64 with NaN where missing; text, booleans and integers beyond 2**53 are errors."""
     if pd.api.types.is_integer_dtype(column.dtype):
         _refuse_collapsing(column)
-    return _numbers(column, "be a score", hint=f"convert it first: pd.to_numeric(frame[{column.name!r}])")
+    return _numbers(column, "be a score", hint=_hint_of_score(column))
+
+
+def _hint_of_score(column: pd.Series) -> str:
+    """Say how to make numbers of what a column holds."""
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return "yes and no are answers; a score is the number that they were made from"
+    if column.head(1000).astype(str).str.strip().str.endswith("%").any():
+        return f"convert it first: frame[{column.name!r}].str.rstrip('% ').astype(float) / 100"
+    return f"convert it first: pd.to_numeric(frame[{column.name!r}])"
 
 
 def read_weights(column: pd.Series) -> NDArray[np.float64]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from secnb.analysis.captions import count, percent, thin
+from secnb.analysis.captions import count, exact, percent, thin
 from secnb.analysis.cells import Cell
+from secnb.analysis.firing import written
 from secnb.analysis.firmness import (
     best_position,
     middle_95,
@@ -23,6 +25,9 @@ from secnb.analysis.guarantees import allowed_days, days_needed, lowest_within_b
 from secnb.analysis.packing import positions
 from secnb.analysis.proving import Guarantee, guarantee_of, guarantee_of_nothing
 from secnb.analysis.rules import Outcomes, Rule
+
+NOTHING_LABELLED: Final = "nothing is labelled"
+"""Why there is no threshold without labels."""
 
 Status = Literal["chosen", "kept", "inherited", "none"]
 
@@ -70,13 +75,32 @@ class Decision:
     @property
     def name(self) -> str:
         """The group in words."""
-        return ", ".join(f"{column} {value}" for column, value in self.key.items()) or "the whole"
+        texts = {column: "missing" if pd.isna(value) else value for column, value in self.key.items()}  # type: ignore[call-overload]
+        return ", ".join(f"{column} {text}" for column, text in texts.items()) or "the whole"
 
 
 def decide(cell: Cell, rule: Rule, *, current: float | None, seed: int) -> Decision:
     """Choose for one group by itself."""
-    decision = _decide(cell, rule, current=current, seed=seed)
+    decision = _as_written(_decide(cell, rule, current=current, seed=seed), cell)
     return replace(decision, current=current, n_units=cell.n_units, n_labelled=cell.n_labelled)
+
+
+def _as_written(decision: Decision, cell: Cell) -> Decision:
+    """Give the thresholds as people write them; those of a grid are the analyst's own, as is the one kept."""
+    if cell.units.grid is not None or decision.best is None:
+        return decision
+
+    def ends(pair: tuple[float, float] | None) -> tuple[float, float] | None:
+        return pair and (written(pair[0], cell.thresholds), written(pair[1], cell.thresholds))
+
+    best = written(decision.best, cell.thresholds)
+    return replace(
+        decision,
+        threshold=decision.threshold if decision.status == "kept" else best,
+        best=best,
+        plateau=ends(decision.plateau),
+        interval=ends(decision.interval),
+    )
 
 
 def inherit(parent: Decision, *, n_labelled: int, fewest: int) -> Decision:
@@ -108,8 +132,8 @@ def _decide(cell: Cell, rule: Rule, *, current: float | None, seed: int) -> Deci
             reason = "even at inf more alerts fire than the budget allows, since scores are infinite"
             return Decision(status="none", threshold=None, reason=reason)
     if rule.needs_labels and not cell.n_labelled + cell.n_missed_rows:
-        guarantee = guarantee_of_nothing(rule)
-        return Decision(status="none", threshold=None, reason="nothing is labelled", guarantee=guarantee)
+        guarantee = guarantee_of_nothing(cell, rule)
+        return Decision(status="none", threshold=None, reason=NOTHING_LABELLED, guarantee=guarantee)
     guarantee = guarantee_of(cell, rule, current=current)
     proven = None if guarantee is None else guarantee.proven
     if guarantee is not None and proven is not None and not guarantee.is_given:
@@ -220,7 +244,7 @@ def _unreachable(cell: Cell, thresholds: NDArray[np.float64], first: int, rule: 
             return f"no {name} is known: nothing labelled {'fires' if name == 'precision' else 'is true'}"
         if np.nanmax(rates) < floor * (1 - 1e-9):
             where = thresholds[int(best_position(rates, thresholds, current=None))]
-            best = f"{np.nanmax(rates):.3g} at {where:.4g}"
+            best = f"{np.nanmax(rates):.3g} at {exact(written(float(where), cell.thresholds))}"
             return f"a {name} of at least {floor:g} is not reachable; the best is {best}"
         # The next ones are not made beside them.
         del rates
@@ -230,6 +254,7 @@ def _unreachable(cell: Cell, thresholds: NDArray[np.float64], first: int, rule: 
         where = thresholds[int(best_position(rates, thresholds, current=None))]
         return (
             f"a precision of at least {precision:g} and a recall of at least {recall:g} are not reachable "
-            f"together; with that precision the best recall is {np.nanmax(rates):.3g} at {where:.4g}"
+            f"together; with that precision the best recall is {np.nanmax(rates):.3g} at "
+            f"{exact(written(float(where), cell.thresholds))}"
         )
     return f"no {rule.objective} is known for these units"

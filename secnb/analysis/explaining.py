@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from secnb.analysis.captions import amount, count, few_labels_sentence, rate, thin
+from secnb.analysis.captions import amount, count, exact, few_labels_sentence, number, rate, thin
 from secnb.analysis.corrected import corrected_rates
 from secnb.analysis.counting import FEW_LABELS
 from secnb.analysis.deciding import Decision
@@ -45,12 +45,20 @@ def reasons(choice: ThresholdChoice) -> list[str]:
     """Say what is guaranteed, how firm the choice is, and whether it lasts."""
     guarantee, n_labelled = choice.whole.guarantee, choice.whole.n_labelled
     sentences = []
-    if choice.rule.needs_labels and n_labelled < FEW_LABELS:
-        sentences.append(few_labels_sentence(n_labelled, unit=choice.unit, few=FEW_LABELS))
+    if choice.rule.needs_labels and 0 < n_labelled < FEW_LABELS:
+        where = " in the part chosen on" if choice.periods.n_labelled_later else ""
+        sentences.append(few_labels_sentence(n_labelled, unit=choice.unit, few=FEW_LABELS, where=where))
     if guarantee is not None and guarantee.sentence != choice.whole.reason:
         about = "with one threshold for all, " if choice.by else ""
         sentences.append(sentence_of(about + guarantee.sentence))
-    return [*sentences, *_origin(choice), *_firmness(choice), *verified(choice), *drifted(choice)]
+    return [
+        *sentences,
+        *choice.notes,
+        *_origin(choice),
+        *_firmness(choice),
+        *verified(choice),
+        *drifted(choice),
+    ]
 
 
 def _origin(choice: ThresholdChoice) -> list[str]:
@@ -90,11 +98,11 @@ def _advice(decision: Decision, score: str) -> str:
     if threshold is None:
         return f"no threshold of {score}: {decision.reason}"
     if decision.status == "kept":
-        return f"keep {score} at {_t(threshold)}: {decision.reason}"
+        return f"keep {score} at {exact(threshold)}: {decision.reason}"
     if current is None or current == threshold:
-        return f"set the threshold of {score} to {_t(threshold)}"
+        return f"set the threshold of {score} to {exact(threshold)}"
     verb = "raise" if threshold > current else "lower"
-    return f"{verb} the threshold of {score} from {_t(current)} to {_t(threshold)}"
+    return f"{verb} the threshold of {score} from {exact(current)} to {exact(threshold)}"
 
 
 def _outcome(choice: ThresholdChoice) -> list[str]:
@@ -103,7 +111,7 @@ def _outcome(choice: ThresholdChoice) -> list[str]:
     if pd.isna(numbers["n_fired"]):
         return []
     if not choice.by:
-        where = f"At {_t(choice.whole.threshold)}"
+        where = f"At {exact(choice.whole.threshold)}"
     else:
         where = "All groups together, each at its own threshold"
         if any(decision.threshold is None for decision in choice.decisions[1:]):
@@ -114,7 +122,7 @@ def _outcome(choice: ThresholdChoice) -> list[str]:
     if choice.probability is not None:
         sentences.append("These numbers are corrected for how probable each label was.")
     else:
-        sentences += _unverified(numbers)
+        sentences += _unverified(choice, numbers)
     if choice.rule.objective == "cost":
         sentences.append(_cost(choice.rule, numbers, choice.earlier_current.iloc[0]))
     return sentences
@@ -124,9 +132,9 @@ def _alerts(choice: ThresholdChoice, numbers: pd.Series) -> str:
     """Say what fires and what of it is true, in units, or in what the labels stand for."""
     fired, tp, labelled = numbers["n_fired"], numbers["tp"], numbers["tp"] + numbers["fp"]
     precision, recall = rate(numbers, "precision"), rate(numbers, "recall")
-    text = f"{amount(fired)} units fire"
+    text = f"{amount(fired)} {'unit fires' if fired == 1 else 'units fire'}"
     if choice.weight is not None:
-        text += f", each counted {choice.weight} times"
+        text = f"what fires weighs {amount(fired)}, by {choice.weight}"
     if choice.weight is not None or choice.probability is not None:
         labels = count(int(numbers["n_labelled_fired"]), "label")
         return f"{text}; from {labels} among them, weighted: {precision}. {sentence_of(recall)}"
@@ -135,7 +143,7 @@ def _alerts(choice: ThresholdChoice, numbers: pd.Series) -> str:
     return f"{text}, {amount(tp)} {of} true: {precision}. {reached} known to be true fire: {recall}."
 
 
-def _unverified(numbers: pd.Series) -> list[str]:
+def _unverified(choice: ThresholdChoice, numbers: pd.Series) -> list[str]:
     """Say what the rates may be where not all was verified, and nothing says how that was picked."""
     above, below = numbers["n_unlabelled"], numbers["n_unlabelled_below"]
     if not above + below:
@@ -145,6 +153,9 @@ def _unverified(numbers: pd.Series) -> list[str]:
     true, fired, known, unknown, rest = (np.array([float(part)]) for part in counts)
     precision, recall = possible_precision(true, fired, unknown), possible_recall(true, known, unknown, rest)
     text = f"Nobody verified {amount(above)} of those that fire and {amount(below)} of those below: "
+    if choice.weight is not None:
+        # How many units that is was not counted.
+        text = "Not all was verified, of what fires or of what lies below: "
     text += f"whatever they are, precision lies between {precision[0][0]:.3g} and {precision[1][0]:.3g}, "
     text += f"recall lies between {recall[0][0]:.3g} and {recall[1][0]:.3g}"
     silent = {"fn": fn - numbers["n_missed"], "tn": numbers["tn"]}
@@ -161,8 +172,8 @@ def _cost(rule: Rule, numbers: pd.Series, now: pd.Series) -> str:
     """Say what misses and false alarms cost, and the net benefit at that ratio of costs."""
     cost, before = (float(rule.costs(_outcomes(each))[0]) for each in (numbers, now))
     n = numbers[["tp", "fp", "fn", "tn"]].sum()
-    instead = "" if np.isnan(before) or cost == before else f" instead of {before:.4g}"
-    text = f"Misses and false alarms cost {cost:.4g}{instead}"
+    instead = "" if np.isnan(before) or cost == before else f" instead of {number(before)}"
+    text = f"Misses and false alarms cost {number(cost)}{instead}"
     if not n or not rule.cost_missed or not rule.cost_false_alarm:
         return f"{text}."
     benefit = (numbers["tp"] - numbers["fp"] * rule.cost_false_alarm / rule.cost_missed) / n
@@ -178,9 +189,11 @@ def _change(choice: ThresholdChoice) -> list[str]:
     changes = choice.changes
     if changes.empty or (choice.is_kept and not choice.by):
         return []
-    parts = [
-        f"{row.chosen:.3g} {row.what} instead of {row.current:.3g}" for row in changes.itertuples(index=False)
-    ]
+    parts = []
+    for name, current, new in changes[["what", "current", "chosen"]].to_numpy().tolist():
+        chosen = number(new)
+        what = name.removesuffix("s") if chosen == "1" else name
+        parts.append(f"{chosen} {what} instead of {number(current)}")
     start = "Per day" if changes.attrs["per"] == "day" else "In all"
     return [f"{start}: {', '.join(parts)} ({labels_note(choice)})."]
 
@@ -198,13 +211,13 @@ def _firmness(choice: ThresholdChoice) -> list[str]:
         return []
     about = "with one threshold for all, " if choice.by else ""
     low, high = whole.plateau
-    near = f"thresholds from {_t(low)} to {_t(high)} are" if low < high else f"only {_t(low)} is"
+    near = f"thresholds from {exact(low)} to {exact(high)} are" if low < high else f"only {exact(low)} is"
     tolerance = "1 %" if choice.rule.objective in ("cost", "n_fired") else "0.01"
-    text = f"{about}{near} within {tolerance} of the best, {_t(whole.best)}"
+    text = f"{about}{near} within {tolerance} of the best, {exact(whole.best)}"
     if whole.interval is not None:
         resampled = "days" if not choice.rule.needs_labels else "labelled units"
-        text += f"; with {resampled} resampled, 95 % of the best lie from {_t(whole.interval[0])} to "
-        text += _t(whole.interval[1])
+        text += f"; with {resampled} resampled, 95 % of the best lie from {exact(whole.interval[0])} to "
+        text += exact(whole.interval[1])
     else:
         text += "; how far it moves with other units cannot be said, since most resamples have none"
     return [sentence_of(text)]
@@ -225,11 +238,6 @@ def _groups(choice: ThresholdChoice) -> list[str]:
         sentences.append(f"{'; '.join(parts)}.")
     more = len(choice.decisions) - 1 - _MOST_GROUPS
     return [*sentences, f"{count(more, 'more group')}: see .thresholds."] if more > 0 else sentences
-
-
-def _t(threshold: float | None) -> str:
-    """Write a threshold as people write it."""
-    return "inf (never fire)" if threshold == np.inf else f"{threshold:.6g}"
 
 
 def sentence_of(text: str) -> str:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from decimal import ROUND_FLOOR, Context, Decimal
+from typing import Final
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from secnb.errors import BadInputError
+
+_DIGITS: Final = 6
+"""So many digits a threshold is written with, unless it would then fire on others."""
 
 _MOST_STEPS = 4
 """Beyond that many thresholds in a cell of the table, plain bisection is faster."""
@@ -28,6 +35,37 @@ def read_thresholds(threshold: ArrayLike) -> NDArray[np.float64]:
     if np.isnan(asked).any():
         raise BadInputError("A threshold is NaN; nothing is at or above it. Allowed: numbers, inf and -inf.")
     return asked
+
+
+def written(threshold: float, ascending: NDArray[np.float64]) -> float:
+    """Return the number that people write for a threshold: of six digits, and firing on the same scores.
+
+    More digits where other scores lie between. Where all these scores are single-precision floats, it
+    fires on the same ones compared as such: 0.53 would fire on 0.52999997 there, and not as float64.
+    """
+    if not math.isfinite(threshold) or threshold.is_integer():
+        return threshold
+    row = int(lowest_firing(ascending, np.array([threshold]))[0])
+    low = float(ascending[row - 1]) if row else -math.inf
+    high = float(ascending[row]) if row < len(ascending) else math.inf
+    is_single = _single(low) == low and _single(high) == high
+
+    def keeps(number: float) -> bool:
+        return low < number <= high and (not is_single or low < _single(number) <= high)
+
+    found = float(f"{threshold:.{_DIGITS}g}")
+    below = Decimal(threshold if keeps(threshold) else high)
+    for n_digits in range(_DIGITS, 18):
+        if keeps(found):
+            return found
+        found = float(Context(prec=n_digits, rounding=ROUND_FLOOR).create_decimal(below))
+    return threshold
+
+
+def _single(number: float) -> float:
+    """Return the single-precision float next to a number."""
+    with np.errstate(over="ignore"):
+        return float(np.float32(number))
 
 
 def fires(scores: NDArray[np.float64], threshold: NDArray[np.float64] | float) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from secnb import schema
 from secnb.analysis.arrivals import FastPath, read_arrivals
 from secnb.analysis.bursts import episode_ids
-from secnb.analysis.captions import count, days_sentence, units_sentence
+from secnb.analysis.captions import count, days_sentence, exact, units_sentence, weighting_sentence
 from secnb.analysis.columns import FALSE, TRUE, UNLABELLED, read_column
 from secnb.analysis.flips_at import Threshold, describe_threshold
 from secnb.analysis.flips_found import ThresholdComparison
@@ -63,8 +63,9 @@ def compare_thresholds(
         or detections, such as ``site.detections()`` or ``read_mot``. It is not changed. Rates per whole
         local day need aware times; the zone is ``frame.attrs["timezone"]``, else UTC.
     current, proposed : float, ThresholdChoice or pandas.Series
-        The threshold in force and the other one. A Series gives one per group and is indexed by the keys,
-        its index named after their columns. A group for which a choice has none keeps the one in force.
+        The threshold in force and the other one, on the scale of the scores. A Series gives one for each
+        group and is indexed by the keys, its index named after their columns. A group for which a choice
+        has none keeps the one in force.
     events : pandas.DataFrame, optional
         For detections: ``site.labelled_events()`` or ``site.events()``, for the risk and the verdict of
         their events. It takes `memberships`.
@@ -90,9 +91,11 @@ def compare_thresholds(
     ------
     UnknownColumnError
         A frame lacks a column.
+    UnknownNameError
+        A Series has a threshold for a group that no row is in.
     BadInputError
-        A threshold is no number, or is missing for a group; or an argument has a value that is not
-        allowed.
+        A threshold is no number, lies far outside of the scores, or is missing for a group; or an argument
+        has a value that is not allowed.
 
     Examples
     --------
@@ -138,7 +141,7 @@ def compare_thresholds(
         by_hour=flips.by(_hours(frame, days), pd.DataFrame({"hour": range(24)})),
         summary=_summary(joined, days, batching, fast_path, weights=flips.weights),
         caption=(
-            *_caption(joined, days, found, unit=unit, cluster=cluster),
+            *_caption(joined, days, found, unit=unit, cluster=cluster, probability=probability),
             *_replayed(joined, batching, fast_path),
         ),
         is_weighted=probability is not None,
@@ -264,7 +267,13 @@ def _replayed(joined: Joined, batching: Settings, fast_path: FastPath | None) ->
 
 
 def _caption(
-    joined: Joined, days: Days | None, events: pd.DataFrame, *, unit: str, cluster: str | None
+    joined: Joined,
+    days: Days | None,
+    events: pd.DataFrame,
+    *,
+    unit: str,
+    cluster: str | None,
+    probability: str | None,
 ) -> Iterator[str]:
     units = joined.units
     is_scored = ~np.isnan(units.scores)
@@ -277,12 +286,15 @@ def _caption(
         unit=unit,
         clusters=_clusters(units, cluster),
     )
+    weighting = weighting_sentence(weight=None, probability=probability)
+    if weighting is not None:
+        yield f"{weighting} They do not add up to what fires, which is counted."
     yield days_sentence(days)
     lowest = np.min(units.proposed, initial=np.inf)
     if lowest < units.lowest and np.any(np.less(units.proposed, units.current)):
         yield (
-            f"Nothing below {units.lowest:.4g} is recorded here: "
-            f"at {lowest:.4g} more would fire than is shown."
+            f"Nothing below {exact(units.lowest)} is recorded here: "
+            f"at {exact(lowest)} more would fire than is shown."
         )
     yield FIRST_ORDER
     if joined.detections is None and "event_id" in units.frame.columns:

@@ -124,7 +124,8 @@ class Joined:
         flips = (("appears", self.units.appears), ("disappears", self.units.disappears))
         parts = [self.units.frame.loc[mask].assign(change=change) for change, mask in flips]
         renamed = {self.units.score: "score", self.units.truth: "truth"}
-        found = pd.concat(parts).rename(columns=renamed)
+        # An index may have the name of a column, which could not be sorted by then.
+        found = pd.concat(parts).reset_index(drop=True).rename(columns=renamed)
         return found[[name for name in schema.EVENT_FLIPS if name in found.columns]]
 
     def _of_members(self, members: Members) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
-from secnb.analysis.captions import thin
+from secnb.analysis.captions import count, thin
 from secnb.analysis.columns import TRUE, read_truth
 
 if TYPE_CHECKING:
@@ -58,11 +58,10 @@ def _numbers(comparison: ThresholdComparison) -> pd.DataFrame:
     decimals = (values.abs().max(axis=1) < 10).map({True: 2, False: 1})
     if (values % 1 == 0).all(axis=None):
         decimals[:] = 0
-    if not comparison.is_weighted and _n_unlabelled(comparison):
+    if comparison.is_weighted or _n_unlabelled(comparison):
         # Those that nobody has looked at are true or false, too.
-        what = what.replace(
-            {f"{kind} alarms": f"{kind} alarms, of those verified" for kind in ("true", "false")}
-        )
+        how = "estimated" if comparison.is_weighted else "of those verified"
+        what = what.replace({f"{kind} alarms": f"{kind} alarms, {how}" for kind in ("true", "false")})
     shown: dict[str, object] = {per: what}
     for name, sign in (("current", ""), ("proposed", ""), ("change", "+")):
         shown[name] = [
@@ -89,10 +88,13 @@ def _flips(comparison: ThresholdComparison) -> str:
         if row[f"n_{name}"] and n_labelled:
             low, high = row[f"{name}_precision_low"], row[f"{name}_precision_high"]
             n_true, n_false = (thin(round(row[f"{name}_{kind}"])) for kind in ("true", "false"))
-            known = "estimated from labels" if comparison.is_weighted else "known"
+            n_unlabelled = int(row[f"{name}_unlabelled"])
+            if comparison.is_weighted:
+                known = f"estimated, from {count(int(row[f'n_{name}']) - n_unlabelled, 'label')}"
+            else:
+                known = f"known, {thin(n_unlabelled)} are unverified"
             lines.append(
-                f"Of what would {name}, {n_true} true and {n_false} false alarms are {known}, "
-                f"{thin(int(row[f'{name}_unlabelled']))} are unverified. "
+                f"Of what would {name}, {n_true} true and {n_false} false alarms are {known}. "
                 f"Precision of it: {row[f'{name}_precision']:.3g} "
                 f"({low:.3g} to {high:.3g}, 95 % interval)."
             )
@@ -111,7 +113,9 @@ def _cameras(comparison: ThresholdComparison) -> str:
     if len(table) < 2 or not flips.any():
         return ""
     top = table.loc[flips.sort_values(ascending=False, kind="stable").index].head(_MOST_ROWS)
-    kinds = {"true": "true", "false": "false"}
+    # What is estimated does not add up to what is counted beside it.
+    how = ", estimated" if comparison.is_weighted else ""
+    kinds = {kind: f"{kind}{how}" for kind in ("true", "false")}
     if not comparison.is_weighted and table[["appear_unlabelled", "disappear_unlabelled"]].any(axis=None):
         kinds["unlabelled"] = "unverified"
     columns = {"camera_id": "camera", "n_current": "current", "n_proposed": "proposed"}
@@ -122,7 +126,7 @@ def _cameras(comparison: ThresholdComparison) -> str:
             columns |= {f"{name}_{kind}": word for kind, word in kinds.items() if is_known}
     shown = top[list(columns)].set_axis(list(columns.values()), axis=1)
     # Estimates from a few labels have no decimals.
-    text = shown.to_html(index=False, border=0, float_format="{:.0f}".format, escape=True)
+    text = shown.to_html(index=False, border=0, na_rep="missing", float_format="{:.0f}".format, escape=True)
     more = f"{len(top)} of {len(table)} cameras shown; all in .by_camera, " if len(table) > len(top) else ""
     return f"{text}<p>{more or 'The same '}per local hour in .by_hour.</p>"
 
@@ -132,6 +136,8 @@ def _lost(comparison: ThresholdComparison) -> str:
     gone = comparison.disappear
     if gone.empty:
         return ""
+    # The names of both axes, which may be those of columns, are not shown.
+    gone = gone.reset_index(drop=True).rename_axis(columns=None)
     true = gone[read_truth(gone[comparison.truth]) == TRUE]
     if true.empty:
         return ""

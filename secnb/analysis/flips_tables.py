@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from secnb import schema
 from secnb.analysis.bursts import TRUTH_COLUMNS
+from secnb.analysis.choices import ThresholdChoice
 from secnb.analysis.columns import read_clusters, read_column, read_groups, read_scores, read_truth
 from secnb.analysis.firing import fires
 from secnb.analysis.flips_at import Row, Threshold, read_threshold
+from secnb.analysis.scales import check_scale
 from secnb.analysis.sweeps import count
 from secnb.analysis.units import Units
 
@@ -64,7 +66,11 @@ class Rows:
             truth = TRUTH_COLUMNS[0]
             frame[truth] = pd.array([pd.NA], dtype="boolean").repeat(len(frame))
         now = read_threshold("current", current, frame)
-        return cls(frame, score, truth, now, read_threshold("proposed", proposed, frame, otherwise=now))
+        rows = cls(frame, score, truth, now, read_threshold("proposed", proposed, frame, otherwise=now))
+        for given, used in ((current, rows.current), (proposed, rows.proposed)):
+            distinct = pd.unique(np.atleast_1d(used))
+            check_scale(rows.scores, distinct, is_chosen=isinstance(given, ThresholdChoice))
+        return rows
 
     @cached_property
     def scores(self) -> NDArray[np.float64]:

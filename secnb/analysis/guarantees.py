@@ -168,8 +168,8 @@ def labels_needed(n_false: int, *, target: float, risk: float) -> int:
 
 
 def labels_like(
-    n: NDArray[np.int64],
-    k: NDArray[np.int64],
+    n: NDArray[np.number],
+    k: NDArray[np.number],
     *,
     target: float,
     risk: float,
@@ -182,8 +182,8 @@ def labels_like(
 
     Parameters
     ----------
-    n, k : ndarray of int64, shape (n_thresholds,)
-        Labelled units at or above each threshold, and those of them that are true.
+    n, k : ndarray, shape (n_thresholds,)
+        Labelled units at or above each threshold, and those of them that are true, or what they stand for.
     target, risk : float
         As for ``prove_precision``.
     recall : float

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from secnb.analysis.columns import UNLABELLED, dense
 from secnb.analysis.firing import fires, lowest_firing
-from secnb.analysis.localdays import extent
+from secnb.analysis.localdays import extent, read_zone
 from secnb.analysis.packing import BLOCK, blocks, positions
 from secnb.analysis.rates import unlabelled_by_group
 from secnb.analysis.sweeps import ThresholdSweep, count
@@ -44,6 +44,8 @@ class Periods:
         First and last time of the later part; None where there is none.
     why_not : str
         Why nothing was verified; empty where it was.
+    n_labelled, n_labelled_later : int
+        Labelled units with a score in the part chosen on and in the part verified on.
     """
 
     chosen_from: pd.Timestamp | None
@@ -51,6 +53,8 @@ class Periods:
     verified_from: pd.Timestamp | None = None
     verified_until: pd.Timestamp | None = None
     why_not: str = ""
+    n_labelled: int = 0
+    n_labelled_later: int = 0
 
 
 def read_periods(units: Units, share: float | None) -> tuple[Periods, NDArray[np.bool_] | None]:
@@ -62,7 +66,8 @@ def read_periods(units: Units, share: float | None) -> tuple[Periods, NDArray[np
     times = units.times
     if times is None:
         return Periods(chosen_from=None, chosen_until=None, why_not="there are no times with a zone"), None
-    first, last = times.min(), times.max()
+    zone = read_zone(units.frame.attrs.get("timezone") or "UTC")
+    first, last = (time.tz_convert(zone) for time in (times.min(), times.max()))
     if share is None:
         return Periods(chosen_from=first, chosen_until=last, why_not="no later part was asked for"), None
     if units.days is not None and not units.days.is_credible:
@@ -75,7 +80,9 @@ def read_periods(units: Units, share: float | None) -> tuple[Periods, NDArray[np
     if is_late.all() or not is_late.any():
         why = "all units happened at once" if first == last else "one part would be empty"
         return Periods(chosen_from=first, chosen_until=last, why_not=why), None
-    chosen, verified = extent(times, ~is_late), extent(times, is_late)
+    chosen, verified = (
+        [time.tz_convert(zone) for time in extent(times, part)] for part in (~is_late, is_late)
+    )
     periods = Periods(
         chosen_from=chosen[0],
         chosen_until=chosen[1],

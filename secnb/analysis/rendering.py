@@ -5,9 +5,10 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import pandas as pd
 
-from secnb.analysis.captions import thin
+from secnb.analysis.captions import exact, number, thin
 from secnb.analysis.explaining import asked_for, headline, labels_note, reasons, sentence_of
 
 if TYPE_CHECKING:
@@ -57,12 +58,17 @@ def _numbers(choice: ThresholdChoice) -> str:
 
 def _cell(numbers: pd.Series, column: str) -> str:
     """Write one number with its interval, if it has one; nothing where it is unknown."""
-    value = numbers.get(column)
+    value = float(numbers.get(column, np.nan))
     low, high = numbers.get(f"{column}_low"), numbers.get(f"{column}_high")
     known = not pd.isna(value)
     if pd.isna(low):
-        return f"{value:.3g}" if known else ""
-    return f"{value:.3g} ({low:.3g} to {high:.3g})" if known else f"{low:.3g} to {high:.3g}"
+        return number(value) if known else ""
+    return f"{number(value)} ({low:.3g} to {high:.3g})" if known else f"{low:.3g} to {high:.3g}"
+
+
+def _threshold(value: object) -> str:
+    """Write a threshold with all of its digits, since another fires on others."""
+    return "\N{EN DASH}" if pd.isna(value) else exact(float(value))  # type: ignore[call-overload, arg-type]
 
 
 def _groups(choice: ThresholdChoice) -> str:
@@ -70,17 +76,28 @@ def _groups(choice: ThresholdChoice) -> str:
     if not choice.by:
         return ""
     table = choice.thresholds
-    shown = table.head(_MOST_ROWS)
+    shown = table.head(_MOST_ROWS).astype(dict.fromkeys(choice.by, object))
+    for name in choice.by:
+        shown[name] = shown[name].where(shown[name].notna(), "missing")
     columns = [*choice.by, "threshold", "current", "status", "precision", "recall", "n_labelled"]
     if choice.rule.confidence is not None:
         columns.append("is_guaranteed")
     text = shown[columns].to_html(
-        index=False, border=0, na_rep="\N{EN DASH}", float_format="{:.3g}".format, escape=True
+        index=False,
+        border=0,
+        na_rep="\N{EN DASH}",
+        float_format="{:.3g}".format,
+        formatters=dict.fromkeys(("threshold", "current"), _threshold),
+        escape=True,
     )
     # In a column of their own they would be squeezed, or squeeze the numbers.
-    why = [f"{each.name}: {each.reason}." for each in choice.decisions[1 : len(shown) + 1] if each.reason]
+    why = [
+        f"<li><bdi>{html.escape(each.name)}</bdi>: {html.escape(each.reason)}.</li>"
+        for each in choice.decisions[1 : len(shown) + 1]
+        if each.reason
+    ]
     if why:
-        text += f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in why)}</ul>"
+        text += f"<ul>{''.join(why)}</ul>"
     if len(table) > len(shown):
         text += f"<p>{thin(len(shown))} of {thin(len(table))} groups shown; all in .thresholds.</p>"
     return text

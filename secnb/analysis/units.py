@@ -25,8 +25,9 @@ from secnb.analysis.columns import (
 )
 from secnb.analysis.localdays import Days, extent, read_days, read_times
 from secnb.analysis.packing import blocks, order_of, positions
+from secnb.analysis.repeats import repeated_id
 
-_READ: Final = ("scores", "labels", "is_missed", "weights", "probabilities")
+_READ: Final = ("scores", "labels", "is_missed", "weights", "probabilities", "repeated")
 """What is read of the columns of a frame, whichever of its rows are looked at."""
 
 _DAYS: Final = ("days", "is_in_days", "day_numbers")
@@ -259,6 +260,11 @@ class Units:
     def day_numbers(self) -> NDArray[np.int16] | None:
         """Number of the whole local day of every row, from 0; -1 outside of them; None without any."""
         return None if self.days is None or not self.days.n_days else self.days.number(self.frame)
+
+    @cached_property
+    def repeated(self) -> str | None:
+        """The column of ids that has one twice within a group; None where every row has its own."""
+        return repeated_id(self.frame, self.groups)
 
     @property
     def times(self) -> pd.Series | None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -151,12 +151,13 @@ class RedisReader:
     ) -> Items:
         """Return what `item_pages` yields as one; `on_page` is told how many items there are."""
         items: list[bytes] = []
-        async for page in self.item_pages(name, n=n, side=side):
-            items += page.items
-            on_page(len(items))
+        async with contextlib.aclosing(self.item_pages(name, n=n, side=side)) as pages:
+            async for page in pages:
+                items += page.items
+                on_page(len(items))
         return replace(page, items=items)
 
-    async def item_pages(self, name: str, *, n: int | None, side: Side) -> AsyncIterator[Items]:
+    async def item_pages(self, name: str, *, n: int | None, side: Side) -> AsyncGenerator[Items, None]:
         """Yield up to `n` items of a list page by page, from its head or its tail; None for all.
 
         Up to 4,000 items are one page, which is the length and the items of one instant; large items make

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -94,7 +94,7 @@ class RecordedRedis(RedisReader):
             )
         return str(answer.decode())
 
-    async def item_pages(self, name: str, *, n: int | None, side: Side) -> AsyncIterator[Items]:
+    async def item_pages(self, name: str, *, n: int | None, side: Side) -> AsyncGenerator[Items, None]:
         """Yield up to `n` recorded items of a list in one page, from its head or its tail; None for all.
 
         Of a list that was too long to be recorded in whole, those at that end.

@@ -7,7 +7,8 @@ is large is one statement in either case, run by the reader process, and what ca
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -128,19 +129,20 @@ async def read_pages(
 
     growing, take = begin(is_backwards=True)
     hand_over = reader.hand_over(is_paged=True)
-    async for page in _pages(reader, selection, where, params):
-        is_full = len(page.rows) in (_FIRST_PAGE, _PAGE) and not page.is_truncated
-        if is_full and hand_over(page.sent, page.rows, growing.n_rows + len(page.rows)):
-            whole, take_whole = begin(is_backwards=False)
-            try:
-                page = await _read_whole(reader, selection, where, params, hand_over, take_whole)
-            except BulkError:
-                # The pages go on, and ask again unless it was refused for good.
-                on_page(growing.n_rows)
-            else:
-                growing = whole
-                break
-        take(page.rows[::-1])
+    async with aclosing(_pages(reader, selection, where, params)) as pages:
+        async for page in pages:
+            is_full = len(page.rows) in (_FIRST_PAGE, _PAGE) and not page.is_truncated
+            if is_full and hand_over(page.sent, page.rows, growing.n_rows + len(page.rows)):
+                whole, take_whole = begin(is_backwards=False)
+                try:
+                    page = await _read_whole(reader, selection, where, params, hand_over, take_whole)
+                except BulkError:
+                    # The pages go on, and ask again unless it was refused for good.
+                    on_page(growing.n_rows)
+                else:
+                    growing = whole
+                    break
+            take(page.rows[::-1])
     n_rows = growing.n_rows
     total: int | None = n_rows
     if page.is_truncated:
@@ -242,7 +244,7 @@ def _parts(selection: Selection) -> list[tuple[list[str], list[str]]]:
 
 async def _pages(
     reader: DatabaseReader, selection: Selection, where: Sequence[str], params: Mapping[str, Any]
-) -> AsyncIterator[Rows]:
+) -> AsyncGenerator[Rows, None]:
     """Read from the newest backwards."""
     stored = _stored(selection)
     n_rows = 0

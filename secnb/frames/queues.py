@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
@@ -112,9 +113,10 @@ async def read_messages(
         )
     else:
         messages, n_read = GrowingMessages(queue=key, timezone=timezone), 0
-        async for read in redis.item_pages(key, n=n, side=side):
-            messages.add(read.items)
-            on_page(n_read := n_read + len(read.items))
+        async with aclosing(redis.item_pages(key, n=n, side=side)) as pages:
+            async for read in pages:
+                messages.add(read.items)
+                on_page(n_read := n_read + len(read.items))
         now = await redis.fetch_time()
         frame = messages.to_frame(first_pos=read.first_pos, now=now)
     return note(

@@ -104,7 +104,7 @@ def to_plain(evidence: object) -> Any:
         return json.loads(orjson.dumps(evidence, default=_plain, option=options))
     except TypeError as exc:
         raise BadInputError(
-            f"evidence is a {type(evidence).__name__} that JSON cannot hold ({exc}). "
+            f"evidence is of the type {type(evidence).__name__}, which JSON cannot hold ({exc}). "
             "Allowed: a ThresholdChoice, text, or numbers and text in dicts and lists.",
             hint="a row of a frame: frame.iloc[0].to_dict()",
         ) from exc

@@ -240,7 +240,7 @@ def _within(row: dict[Any, Any]) -> str:
         return ""
     return (
         f", 95 % of the batches closed within {row['wait_p95_s']:,.0f} s "
-        f"and 95 % of the calls answered within {row['answer_p95_s']:,.0f} s"
+        f"and answered within {row['answer_p95_s']:,.0f} s"
     )
 
 

@@ -176,20 +176,23 @@ def _days_band(axes: Axes, total: list[Spec], point: Spec) -> list[Spec]:
 def scores(axes: Axes) -> Spec:
     """Draw how many units have which score, by verdict; those that fire at the slider are stronger.
 
-    The last bar also holds what lies at the end of the axis or beyond, as that of a histogram does.
+    Bars stand between round numbers. The last also holds what lies at the end of the axis or beyond, as
+    that of a histogram does.
     """
-    last = {"joinaggregate": [{"op": "max", "field": "i", "as": "last"}]}
-    start = f"{json.dumps(axes.low)} + datum.bin * {json.dumps(axes.step)}"
     binned: list[Spec] = [
         *every_position(axes),
         *({"calculate": f"datum.d_{name} / {axes.scale}", "as": f"b_{name}"} for name in _counted(axes)),
         *_by_kind(axes, "datum.b_"),
-        last,
-        {"calculate": "min(datum.i, datum.last - 1)", "as": "bin"},
-        {"stack": "number", "groupby": ["bin"], "sort": [{"field": "rank"}], "as": ["below", "above"]},
+        {"calculate": "min(cells[datum.i], length(places) - 2)", "as": "bin"},
+        {
+            "stack": "number",
+            "groupby": ["bin"],
+            "sort": [{"field": "rank"}, {"field": "i"}],
+            "as": ["below", "above"],
+        },
         {"filter": "datum.number > 0"},
-        {"calculate": start, "as": "from"},
-        {"calculate": f"datum.from + {json.dumps(axes.step)}", "as": "to"},
+        {"calculate": "stops[places[datum.bin]]", "as": "from"},
+        {"calculate": "stops[places[datum.bin + 1]]", "as": "to"},
     ]
     x = {"x": x_axis(axes, "from", named=True), "x2": {"field": "to"}}
     y = {**_number(axes, "below", title="scores", n_ticks=2), "stack": None}

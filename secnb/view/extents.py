@@ -34,14 +34,13 @@ def axes_of(sweep: ThresholdSweep, slider: Slider, whole: Selection, *, standing
     if days is not None:
         title = "fires per day" if days.n_days else f"fires in {duration(days.span_s)}, first to last"
     has_labels = bool(n_true + n_false)
-    evidence = whole.table["evidence"].iloc[: slider.n_steps + 1]
+    evidence = whole.table["evidence"].iloc[: len(slider.thresholds)]
     known = int((evidence == "unknown").sum())
     measured = int((evidence != "measured").sum())
     recorded, edge = _recorded(sweep, slider)
     return Axes(
         low=slider.value(0),
         high=slider.value(slider.n_steps),
-        step=slider.step,
         number_format=slider.number_format,
         recorded=recorded,
         known=max(known, recorded) if has_labels and known else 0,
@@ -64,13 +63,13 @@ def _recorded(sweep: ThresholdSweep, slider: Slider) -> tuple[int, float]:
     given = sweep.units.recorded_from
     if given is not None:
         first = int(np.searchsorted(slider.thresholds, given))
-        return min(first, slider.n_steps), float(
+        return min(first, len(slider.thresholds) - 1), float(
             np.clip(given, slider.value(0), slider.value(slider.n_steps))
         )
     scores = spanned(sweep)
     is_recorded = ~np.isposinf(scores)
     position = slider.position_below(scores[is_recorded].min()) if is_recorded.any() else 0
-    return position, slider.value(position)
+    return position, float(slider.thresholds[position])
 
 
 def _zones(sweep: ThresholdSweep, slider: Slider, edge: float, *, has_labels: bool) -> list[Zone]:

@@ -16,6 +16,7 @@ from secnb.view.marks import Spec
 from secnb.view.pages import VEGA_LITE
 from secnb.view.panels import Panel
 from secnb.view.remains import show_with_remains
+from secnb.view.sliders import resting
 
 _DRAWN: Final = "finalize = api.finalize;"
 # With that, JupyterLab leaves the keys of the menus alone.
@@ -59,7 +60,8 @@ class LinkedPanel(alt.JupyterChart):
     Attributes
     ----------
     threshold : float
-        Where the slider stands. A number that is set moves it to the position next to it;
+        Where the slider stands. A number that is set moves it to the position next to it, of which the
+        thresholds chosen and in force are some, as of ``panel``;
         ``observe(function, "threshold")`` tells of every change, from either side.
     """
 
@@ -69,13 +71,13 @@ class LinkedPanel(alt.JupyterChart):
         self.panel = panel
         self._esm = _script()
         spec = panel.spec
-        self._slide = _slide_of(spec)
-        start = float(self._slide["value"])
+        self._stops: list[float] = _param(spec, "stops")["value"]
+        start = self._stops[_param(spec, "position")["value"]]
         # A chart of altair is not needed, since the specification is there.
         super().__init__(None, debounce_wait=_DEBOUNCE_MS, embed_options={"renderer": "svg"})  # type: ignore[arg-type]
         self.threshold = start
         with self.hold_sync():
-            self.spec = _released(spec)
+            self.spec = _released(spec, start)
             # Only what is named here goes to and fro.
             self._params = {"released": start}
 
@@ -88,12 +90,10 @@ class LinkedPanel(alt.JupyterChart):
     @traitlets.validate("threshold")
     def _at_a_position(self, proposal: dict[str, Any]) -> float:
         """Return the position next to what is asked for; outside of the slider there is none."""
-        bind, asked = self._slide["bind"], proposal["value"]
-        low, high, step = bind["min"], bind["max"], bind["step"]
-        if not low <= asked <= high:
-            raise BadInputError(f"threshold is {asked!r}. Allowed: {low:g} to {high:g}.")
-        # The decimals of the step, since 29 * 0.01 is not quite 0.29.
-        return float(f"{round((asked - low) / step) * step + low:.12g}")
+        stops, asked = self._stops, proposal["value"]
+        if not stops[0] <= asked <= stops[-1]:
+            raise BadInputError(f"threshold is {asked!r}. Allowed: {stops[0]:g} to {stops[-1]:g}.")
+        return min(stops, key=lambda stop: abs(stop - asked))
 
     @traitlets.observe("threshold")
     def _tell_the_page(self, change: dict[str, Any]) -> None:
@@ -107,19 +107,16 @@ class LinkedPanel(alt.JupyterChart):
             self.threshold = released
 
 
-def _slide_of(spec: Spec) -> Spec:
-    slide: Spec = next(param for param in spec["params"] if param["name"] == "threshold")
-    return slide
+def _param(spec: Spec, name: str) -> Spec:
+    found: Spec = next(param for param in spec["params"] if param["name"] == name)
+    return found
 
 
-def _released(spec: Spec) -> Spec:
+def _released(spec: Spec, start: float) -> Spec:
     """Add a second threshold, which follows the slider's when that is released, and which it follows."""
-    slide = _slide_of(spec)
-    slide["on"] = [{"events": {"signal": "released"}, "update": "released"}]
-    released = {
-        "name": "released",
-        "value": slide["value"],
-        "on": [{"events": "window:change", "update": "toNumber(threshold)"}],
-    }
-    spec["params"].append(released)
+    there = "indexof(stops, released)"
+    for name, update in (("position", there), ("threshold", f"stops[places[{resting(there)}]]")):
+        _param(spec, name)["on"].append({"events": {"signal": "released"}, "update": update})
+    follow = {"events": "window:change", "update": "cut"}
+    spec["params"].append({"name": "released", "value": start, "on": [follow]})
     return spec

@@ -53,10 +53,10 @@ class Axes:
 
     Attributes
     ----------
-    low, high, step : float
-        The range of the slider and of the x axis, and the distance of two positions.
+    low, high : float
+        The range of the slider and of the x axis.
     number_format : str
-        d3 format of a threshold.
+        d3 format of a round threshold.
     recorded, known, measured : int
         Positions from which on scores were recorded; precision and recall are more than bounds; and
         they are measured.
@@ -82,7 +82,6 @@ class Axes:
 
     low: float
     high: float
-    step: float
     number_format: str
     recorded: int
     known: int
@@ -117,6 +116,7 @@ PERCENT: Final = 1000
 PER_DAY: Final = 100
 """The same for what fires per day."""
 
+_MOST_DIGITS: Final = 9
 # The one row of the groups that are shown.
 GROUP: Final[Spec] = {"filter": "datum.key === shown"}
 
@@ -124,6 +124,12 @@ GROUP: Final[Spec] = {"filter": "datum.key === shown"}
 def thin_number(number: str, d3_format: str = ",.1~f") -> str:
     """Return an expression that writes a number with thin spaces between its thousands."""
     return f"replace(format({number}, {json.dumps(d3_format)}), regexp(',', 'g'), '\\u2009')"
+
+
+def threshold_text(axes: Axes) -> str:
+    """Return an expression that writes the threshold at the slider; in full, where that fits its place."""
+    other = f"length('' + cut) > {_MOST_DIGITS} ? format(cut, '.6~g') : '' + cut"
+    return f"places[cells[position]] === position ? format(cut, {json.dumps(axes.number_format)}) : {other}"
 
 
 def printable(text: str) -> str:
@@ -166,7 +172,7 @@ def every_position(axes: Axes) -> list[Spec]:
         {"window": [{"op": "row_number", "as": "row"}]},
         {"window": sums, "sort": [{"field": "row"}], "frame": [0, None]},
         {"calculate": "datum.row - 1", "as": "i"},
-        {"calculate": f"{json.dumps(axes.low)} + datum.i * {json.dumps(axes.step)}", "as": "t"},
+        {"calculate": "stops[datum.i]", "as": "t"},
         *({"calculate": f"datum.w_{name} / {_divisor(axes, name)}", "as": name} for name in names),
     ]
 

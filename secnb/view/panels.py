@@ -11,6 +11,7 @@ import pandas as pd
 
 from secnb.analysis.choices import ThresholdChoice
 from secnb.analysis.counting import ThresholdSweep
+from secnb.analysis.scales import check_scale
 from secnb.errors import BadInputError, MissingDependencyError
 from secnb.view.curves import fires, rates, scores
 from secnb.view.extents import axes_of, spanned
@@ -18,7 +19,7 @@ from secnb.view.groupings import ALL, Menu, menus, selections, shortened
 from secnb.view.marks import Spec, config, printable
 from secnb.view.readings import caption, headline
 from secnb.view.rows import NOTHING, row_of, row_of_nothing
-from secnb.view.sliders import Slider, slider_over
+from secnb.view.sliders import Slider, resting, slider_over, stand_at
 from secnb.view.standings import Standings
 
 if TYPE_CHECKING:
@@ -87,12 +88,13 @@ def panel(
 
     The numbers at the slider are those of ``sweep.at``, to the last integer. Scores from 0 to 1 have
     positions 0.01 apart, whole numbers from 0 to 100 positions 1 apart, others about a hundred round
-    positions over their range. Bands are the intervals of the sweep; that of what fires per day comes from
-    how far the days lie apart. Zones of evidence are shaded apart, and below the smallest recorded score
-    nothing is drawn. Without labels, only what fires is shown; without a whole day in the data, counts
-    instead of rates per day. Every group column gets a menu; sums over groups are counted anew, so that
-    their intervals are right too. An empty sweep shows zeros. Tab reaches the slider, which arrow keys move,
-    and the menus, which Space opens.
+    positions over their range; the thresholds chosen and in force are positions, too (of more than 48, or of
+    more groups, those of all together alone). Bands are the intervals of the sweep; that of what fires per
+    day comes from how far the days lie apart. Zones of evidence are shaded apart, and below the smallest
+    recorded score nothing is drawn. Without labels, only what fires is shown; without a whole day in the
+    data, counts instead of rates per day. Every group column gets a menu; sums over groups are counted anew,
+    so that their intervals are right too. An empty sweep shows zeros. Tab reaches the slider, which arrow
+    keys move, and the menus, which Space opens.
 
     Parameters
     ----------
@@ -117,7 +119,7 @@ def panel(
     ------
     BadInputError
         An argument is of another kind; the choice is one of another score or of other groups; a threshold
-        lies outside of the scores; there are too many groups.
+        is not on the scale of the scores; there are too many groups.
     MissingDependencyError
         ``link=True`` without altair or vl-convert.
 
@@ -136,7 +138,8 @@ def panel(
     if not isinstance(link, bool):
         raise BadInputError(f"link is {link!r}. Allowed: True and False.")
     standings = Standings(sweep, current=current, choice=choice)
-    slider = slider_over(spanned(sweep), standings.marked)
+    check_scale(spanned(sweep), standings.currents)
+    slider = slider_over(spanned(sweep), standings.marked).stopping_at(standings.stops)
     title = printable(f"{sweep.truth} against {sweep.score}, {sweep.n_units} units")
     found = Panel(title, _spec(sweep, slider, standings, title))
     return _linked(found) if link else found
@@ -166,7 +169,7 @@ EMBED: Final[Spec] = {
 def _spec(sweep: ThresholdSweep, slider: Slider, standings: Standings, title: str) -> Spec:
     """Count at all positions, and put the charts together."""
     columns = menus(sweep)
-    # Thresholds in force are no positions, and are counted beside them.
+    # Thresholds in force that are no positions are counted beside them.
     thresholds = slider.thresholds
     beside = np.setdiff1d(standings.currents, thresholds)
     found = list(selections(sweep, columns, np.concatenate((thresholds, beside))))
@@ -190,40 +193,40 @@ def _spec(sweep: ThresholdSweep, slider: Slider, standings: Standings, title: st
         rows.append(row_of_nothing(axes, len(thresholds)))
     n_lines = max(row["caption"].count("\n") + 1 for row in rows)
     parts = [headline(axes), *([rates(axes)] if axes.has_labels else []), fires(axes), scores(axes)]
-    start = next((rows[0][name] for name in ("chosen", "current") if name in rows[0]), None)
+    marks = [rows[0][name] for name in ("chosen", "current") if name in rows[0]]
     # JupyterLab takes the arrow keys of a menu, and of radio buttons, unless it is open.
     keys = "Tab reaches the slider, which arrow keys move"
     keys += ", and the menus, which Space opens." if columns else "."
-    return {
+    spec: Spec = {
         "$schema": SCHEMA,
         "description": f"Threshold panel: {title}. {keys}",
         "usermeta": EMBED,
         "background": "transparent",
         "config": config(),
-        "params": _params(slider, columns, [row["key"] for row in rows], start=start),
+        "params": _params(slider, columns, [row["key"] for row in rows]),
         "data": {"name": "groups"},
         "datasets": {"groups": rows},
         "vconcat": [*parts, caption(n_lines)],
         "bounds": "flush",
         "resolve": {"scale": {"color": "independent"}, "legend": {"color": "independent"}},
     }
+    stand_at(spec, marks[0] if marks else slider.value(slider.start))
+    return spec
 
 
-def _params(slider: Slider, columns: list[Menu], keys: list[str], *, start: float | None) -> list[Spec]:
-    low, high, step = slider.value(0), slider.value(slider.n_steps), slider.step
+def _params(slider: Slider, columns: list[Menu], keys: list[str]) -> list[Spec]:
     # Vega passes on no attributes to an input of type "range", but all of them to one of a type that it
     # does not know; HTML reads "RANGE" as it reads "range". The width lets a mouse reach every position,
     # and without the last attribute JupyterLab takes the arrow keys for itself. Values come back as text.
     slide = {
         "input": "RANGE",
         "name": "threshold",
-        "min": low,
-        "max": high,
-        "step": step,
+        "min": slider.value(0),
+        "max": slider.value(slider.n_steps),
+        "step": slider.step,
         "style": _SLIDER,
         "data-lm-suppress-shortcuts": "true",
     }
-    position = slider.start if start is None else slider.nearest(start)
     choosers: list[Spec] = [
         {
             "name": f"shown_{n}",
@@ -238,16 +241,34 @@ def _params(slider: Slider, columns: list[Menu], keys: list[str], *, start: floa
         for n, menu in enumerate(columns)
     ]
     wanted = " + ',' + ".join(chooser["name"] for chooser in choosers) or "''"
-    # The position is rounded, since (0.29 - 0) / 0.01 is a little less than 29.
-    where = f"clamp(round((toNumber(threshold) - ({low!r})) / {step!r}), 0, {slider.n_steps})"
     return [
-        {"name": "threshold", "value": slider.value(position), "bind": slide},
+        *_positions(slider, slide),
         *choosers,
         {"name": "keys", "value": keys},
         {"name": "wanted", "expr": f"'' + {wanted}"},
         {"name": "shown", "expr": f"indexof(keys, wanted) < 0 ? '{NOTHING}' : wanted"},
-        {"name": "position", "expr": where},
-        {"name": "cut", "expr": "toNumber(threshold)"},
+    ]
+
+
+def _positions(slider: Slider, slide: Spec) -> list[Spec]:
+    """Return the slider, and where it stands.
+
+    An input has even steps, on the round numbers. Where thresholds lie between two of them, one step of
+    the input goes to the next threshold; a jump is taken as it is. When the slider is released, the input
+    goes back to where it rests.
+    """
+    # The step is rounded, since 0.29 / 0.01 is a little less than 29.
+    step = f"clamp(round(toNumber(threshold) / {slider.step!r} - {slider.first}), 0, {slider.n_steps})"
+    moved = f"{step} - {resting('position')}"
+    to = f"abs({moved}) > 1 ? places[{step}] : clamp(position + {moved}, 0, length(stops) - 1)"
+    released = f"stops[places[{resting('position')}]]"
+    return [
+        {"name": "threshold", "bind": slide, "on": [{"events": "window:change", "update": released}]},
+        {"name": "stops", "value": slider.thresholds.tolist()},
+        {"name": "places", "value": slider.places.tolist()},
+        {"name": "cells", "value": slider.cells.tolist()},
+        {"name": "position", "on": [{"events": "window:input", "update": to}]},
+        {"name": "cut", "expr": "stops[position]"},
     ]
 
 

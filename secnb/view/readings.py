@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
 from secnb.view.marks import (
@@ -16,6 +15,7 @@ from secnb.view.marks import (
     Spec,
     every_position,
     thin_number,
+    threshold_text,
     words,
 )
 
@@ -108,7 +108,7 @@ def _tiles(axes: Axes, names: list[str], *, y: int, size: int, below: list[str])
 
 def _rates(axes: Axes) -> dict[str, str]:
     """Return the expressions of the first row of numbers, by name."""
-    texts = {"threshold": f"format(cut, {json.dumps(axes.number_format)})"}
+    texts = {"threshold": threshold_text(axes)}
     if axes.has_labels:
         texts["precision"] = _percent(axes, "datum.tp", "datum.tp + datum.fp")
         texts["recall"] = _percent(axes, "datum.tp", "datum.positives")
@@ -170,7 +170,7 @@ def _change(axes: Axes) -> str:
     if axes.n_days:
         differences.append(("fires per day", "datum.day_n - datum.now_day_n", "+,.1f"))
     parts = [f"'{name} ' + {thin_number(number, form)}" for name, number, form in differences]
-    before = f"'Against ' + format(datum.current, {json.dumps(axes.number_format)}) + ' in force: '"
+    before = "'Against ' + datum.current + ' in force: '"
     joined = " + ', ' + ".join(parts)
     same = "'This is the threshold in force.'"
     is_shown = f"isValid(datum.current) && position >= {axes.recorded}"

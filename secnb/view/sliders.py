@@ -1,22 +1,25 @@
-"""Where a threshold slider can stand: about a hundred round numbers over the range of the scores."""
+"""Where a threshold slider can stand: about a hundred round numbers over the scores, and what is marked."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secnb.errors import BadInputError
+from secnb.analysis.scales import check_scale, is_points
+from secnb.view.marks import Spec
 
 
 @dataclass(frozen=True)
 class Slider:
-    """The positions ``(first + i) * mantissa * 10 ** exponent`` for ``i`` from 0 to ``n_steps``.
+    """Round numbers ``(first + i) * mantissa * 10 ** exponent`` for ``i`` from 0 to ``n_steps``, and others.
 
-    Positions are built from integers, so that each is exactly the decimal number that an analyst would
-    type: 0.29 and not 29 * 0.01, which is less and would fire on other rows.
+    Round numbers are built from integers, so that each is exactly the decimal number that an analyst would
+    type: 0.29 and not 29 * 0.01, which is less and would fire on other rows. Beside them are thresholds
+    that are marked. A position is the place of one among all, ascending.
     """
 
     first: int
@@ -24,75 +27,94 @@ class Slider:
     mantissa: int
     exponent: int
     start: int
+    beside: tuple[float, ...] = ()
 
-    def value(self, position: int) -> float:
-        """Return the threshold at one position."""
-        return float(f"{(self.first + position) * self.mantissa}e{self.exponent}")
+    def value(self, step: int) -> float:
+        """Return a round number by its own position."""
+        return float(f"{(self.first + step) * self.mantissa}e{self.exponent}")
 
-    @property
+    @cached_property
+    def rounds(self) -> NDArray[np.float64]:
+        """The round numbers, ascending."""
+        return np.array([self.value(i) for i in range(self.n_steps + 1)])
+
+    @cached_property
     def thresholds(self) -> NDArray[np.float64]:
         """All thresholds, ascending."""
-        return np.array([self.value(i) for i in range(self.n_steps + 1)])
+        return np.union1d(self.rounds, self.beside)
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """The positions of the round numbers."""
+        return np.searchsorted(self.thresholds, self.rounds)
+
+    @property
+    def cells(self) -> NDArray[np.int64]:
+        """For each position, which round number is the last at or below it."""
+        return np.searchsorted(self.rounds, self.thresholds, side="right") - 1
+
+    def stopping_at(self, thresholds: NDArray[np.float64]) -> Slider:
+        """Return it with more positions, which lie in its range."""
+        return replace(self, beside=tuple(np.setdiff1d(thresholds, self.rounds).tolist()))
 
     @property
     def step(self) -> float:
-        """The distance between two positions."""
+        """The distance between two round numbers."""
         return float(f"{self.mantissa}e{self.exponent}")
 
     @property
     def number_format(self) -> str:
-        """A d3 format that shows every position in full."""
+        """A d3 format that shows every round number in full."""
         return f".{max(-self.exponent, 0)}f" if -9 <= self.exponent <= 9 else ".4~e"
 
     def position_below(self, score: float) -> int:
         """Return the last position at or below a score; 0 where there is none."""
         return max(int(np.searchsorted(self.thresholds, score, side="right")) - 1, 0)
 
-    def nearest(self, threshold: float) -> int:
-        """Return the position next to a threshold."""
-        return int(np.argmin(np.abs(self.thresholds - threshold)))
-
     def covers(self, values: NDArray[np.float64]) -> bool:
-        """Whether all values lie between the first and the last position."""
+        """Whether all values lie between the first and the last threshold."""
         return bool(((values >= self.value(0)) & (values <= self.value(self.n_steps))).all())
 
 
-def slider_over(scores: NDArray[np.float64], marked: NDArray[np.float64] | None = None) -> Slider:
-    """Choose positions: 0 to 1 by 0.01, whole numbers to 100 by 1, else a round grid over the range.
+def resting(position: str) -> str:
+    """Return the expression of which round number an input rests at: the one below.
 
-    A round grid also covers thresholds that are marked beside the scores, but not farther away than the
-    scores lie apart.
+    Beside the first one it is the second, since from the first an input could not go back.
+    """
+    return f"max(cells[{position}], min({position}, 1))"
+
+
+def stand_at(spec: Spec, threshold: float) -> None:
+    """Let the slider of a panel's specification begin at one of its thresholds."""
+    params = {param["name"]: param for param in spec["params"]}
+    stops, places, cells = (params[name]["value"] for name in ("stops", "places", "cells"))
+    position = stops.index(threshold)
+    params["position"]["value"] = position
+    # As the page does, which goes by `resting`.
+    params["threshold"]["value"] = stops[places[max(cells[position], min(position, 1))]]
+
+
+def slider_over(scores: NDArray[np.float64], marked: NDArray[np.float64] | None = None) -> Slider:
+    """Choose round numbers: 0 to 1 by 0.01, whole numbers to 100 by 1, else a round grid over the range.
+
+    A round grid also covers thresholds that are marked beside the scores.
 
     Raises
     ------
     BadInputError
-        A marked threshold lies outside.
+        A marked threshold is not on the scale of the scores.
     """
     marked = np.empty(0) if marked is None else marked
+    check_scale(scores, marked, is_chosen=True)
     finite = scores[np.isfinite(scores)]
     slider = _slider_over(finite)
-    if slider.covers(marked):
-        return slider
-    low, high = slider.value(0), slider.value(slider.n_steps)
-    if not _is_usual(finite) and low - (high - low) <= marked.min() and marked.max() <= high + (high - low):
-        return _slider_over(np.concatenate((finite, marked)))
-    outside = marked[(marked < low) | (marked > high)]
-    raise BadInputError(
-        f"The threshold {outside[0]:g} lies outside of the scores swept. Allowed: {low:g} to {high:g}.",
-        hint="current= and choice= are thresholds of the column that was swept, on its scale",
-    )
-
-
-def _is_usual(finite: NDArray[np.float64]) -> bool:
-    """Whether the scale is given by the kind of score: a probability, or whole points out of a hundred."""
-    is_points = (finite == np.floor(finite)).all()
-    return not len(finite) or bool(finite.min() >= 0 and finite.max() <= (100 if is_points else 1))
+    return slider if slider.covers(marked) else _slider_over(np.concatenate((finite, marked)))
 
 
 def _slider_over(finite: NDArray[np.float64]) -> Slider:
     if not len(finite) or (finite.min() >= 0 and finite.max() <= 1):
         return Slider(first=0, n_steps=100, mantissa=1, exponent=-2, start=50)
-    if finite.min() >= 0 and finite.max() <= 100 and (finite == np.floor(finite)).all():
+    if is_points(finite):
         return Slider(first=0, n_steps=100, mantissa=1, exponent=0, start=50)
     return _round_grid(float(finite.min()), float(finite.max()))
 

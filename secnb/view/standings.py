@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from secnb.analysis.captions import exact
 from secnb.analysis.choices import ThresholdChoice
 from secnb.analysis.deciding import Decision
 from secnb.analysis.explaining import sentence_of
 from secnb.analysis.sweeps import ThresholdSweep
 from secnb.errors import BadInputError
 from secnb.view.groupings import Selection
+
+MOST_STOPS: Final = 48
+"""Where more thresholds are marked, or in more groups, the slider stands at those of the whole alone.
+
+Every one is counted in all groups, and is one more press of an arrow key.
+"""
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,16 @@ class Standings:
         decisions = self._choice.decisions if self._choice is not None else ()
         chosen = np.array([math.nan if d.threshold is None else d.threshold for d in decisions])
         return np.concatenate((self.currents, chosen[np.isfinite(chosen)]))
+
+    @property
+    def stops(self) -> NDArray[np.float64]:
+        """Those of them that the slider can stand at: all, or where they are many, those of the whole."""
+        found = np.unique(self.marked)
+        if max(len(found), len(self._currents)) <= MOST_STOPS:
+            return found
+        currents, chosen = self.currents, None if self._choice is None else self._choice.whole.threshold
+        of_whole = [*(currents if len(currents) == 1 else ()), *([] if chosen is None else [chosen])]
+        return np.array([each for each in of_whole if math.isfinite(each)])
 
     def of(self, selection: Selection) -> Standing:
         """Return what is marked for one selection."""
@@ -159,14 +177,14 @@ def _sentence(decision: Decision) -> str:
     threshold, plateau, interval = decision.threshold, decision.plateau, decision.interval
     if threshold is None:
         return sentence_of(f"no threshold: {decision.reason}")
-    where = "never to fire" if math.isinf(threshold) else f"{threshold:.4g}"
+    where = "never to fire" if math.isinf(threshold) else exact(threshold)
     text = f"{decision.status}: {where}"
     if decision.reason:
         text += f" ({decision.reason})"
     if plateau is not None and plateau[0] < plateau[1]:
-        text += f"; as good from {plateau[0]:.4g} to {plateau[1]:.4g}"
+        text += f"; as good from {exact(plateau[0])} to {exact(plateau[1])}"
     if interval is not None:
-        text += f"; in 95 % of resamples the best lies from {interval[0]:.4g} to {interval[1]:.4g}"
+        text += f"; in 95 % of resamples the best lies from {exact(interval[0])} to {exact(interval[1])}"
     if decision.guarantee is not None and decision.guarantee.sentence != decision.reason:
         text += f"; {decision.guarantee.sentence}"
     return sentence_of(text)

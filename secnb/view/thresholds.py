@@ -37,7 +37,7 @@ def _name(axes: Axes, name: str) -> list[Spec]:
     """Write a name beside the line away from the other one, so that the two never overlap."""
     other, word = ("chosen", "now") if name == "current" else ("current", "chosen")
     is_left = f"isValid(datum.{other}) && datum.{name} < datum.{other}"
-    text = f"{json.dumps(word + ' ')} + format(datum.{name}, '.4~r')"
+    text = f"{json.dumps(word + ' ')} + datum.{name}"
     if name == "chosen":
         # Of one that is kept, the line in force tells that it is the one chosen.
         text = f"datum.current === datum.chosen ? '' : {text}"

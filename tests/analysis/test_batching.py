@@ -121,6 +121,19 @@ def test_a_camera_with_nothing_but_the_fast_path():
     assert alone[["n_batches", "calls", "n_episodes"]].tolist() == [0, 1, 0]
 
 
+@given(rows=lists, service_s=st.integers(1, 60), n_fast=st.integers(0, 40))
+def test_an_answer_comes_after_the_wait_whatever_takes_the_fast_path(rows, service_s, n_fast):
+    """Both are of batches; a call of the fast path only makes them wait longer for the reasoner."""
+    frame = detections([t for t, _ in rows], [name for _, name in rows])
+    frame = frame.assign(confidence=0.5, object_type="person")
+    frame.loc[frame.index[:n_fast], "confidence"] = 0.95
+    row = compare_batching(
+        frame, window_s=90, idle_s=30, service_s=service_s, fast_path=(0.9, ["person"])
+    ).iloc[0]
+    assert np.isnan(row["answer_p95_s"]) == np.isnan(row["wait_p95_s"]) == (row["n_batches"] == 0)
+    assert not row["answer_p95_s"] < row["wait_p95_s"] + service_s - 1e-9
+
+
 def test_a_long_comparison_shows_how_far_it_is(monkeypatch, capsys):
     monkeypatch.setattr(waiting, "_SILENT_S", 0.0)
     compare_batching(detections([0, 100]), window_s=[60, 90], idle_s=[20, 30], service_s=5)

@@ -290,7 +290,8 @@ def test_no_guarantee_without_a_word_on_how_labels_came_about():
     assert choice.threshold == swept(frame).choose(precision_at_least=0.9).threshold
     assert choice.whole.guarantee.sentence == (
         f"no guarantee: these labels are not a random sample; draw {choice.n_labels_needed} with "
-        'label_next(design="audit")'
+        'label_next(design="audit") for about an even chance or better of one that keeps half of '
+        "the true units, if they come out like those seen"
     )
     assert "No guarantee: these labels are not a random sample" in choice.explain()
 
@@ -316,7 +317,8 @@ def test_no_guarantee_from_a_sample_that_depends_on_the_score():
     choice = swept(frame, probability="probability").choose(**RANDOM_AUDIT)
     assert not choice.is_guaranteed
     assert choice.threshold is not None
-    assert choice.whole.guarantee.sentence.startswith("no guarantee: these labels are not a random sample")
+    sentence = choice.whole.guarantee.sentence
+    assert sentence.startswith("no guarantee: these labels were drawn with unequal probabilities")
 
 
 def test_no_guarantee_from_feedback_among_drawn_labels():
@@ -350,7 +352,10 @@ def test_too_few_labels_leave_no_threshold_and_say_about_how_many_more():
     choice = swept(audited(60), probability="probability").choose(**RANDOM_AUDIT)
     assert choice.threshold is None
     assert choice.n_labels_needed > 0
-    assert f"about {choice.n_labels_needed} more labels would do it" in choice.reason
+    assert (
+        f"about {choice.n_labels_needed} more labels give about an even chance or better of one"
+        in choice.reason
+    )
 
 
 def test_a_guarantee_is_seldom_violated():
@@ -667,9 +672,11 @@ def test_nothing_labelled_is_said():
 
 
 def test_without_labels_it_says_how_many_a_guarantee_takes():
-    choice = swept(alerts([5] * 12)).choose(**RANDOM_AUDIT)
+    choice = swept(alerts([5] * 12)).choose(**RANDOM_AUDIT, verify_on=None)
     assert choice.threshold is None
     assert choice.n_labels_needed == 46
+    sweep = swept(alerts([5] * 40))
+    assert sweep.choose(**RANDOM_AUDIT).n_labels_needed == pytest.approx(46 / 0.7, abs=2)
 
 
 def test_weighted_counts_are_never_called_units_or_labels():
@@ -685,7 +692,8 @@ def test_weighted_counts_are_never_called_units_or_labels():
         in swept(frame.assign(p=1 / 3), probability="p").choose(maximize="f1", current=0.9).explain()
     )
     weighted = swept(frame.assign(w=0.3), weight="w").choose(maximize="f1", verify_on=None)
-    assert f"units fire, each counted w times; from {fired} labels among them" in weighted.explain()
+    weight = round(0.3 * (frame["score"] >= weighted.threshold).sum())
+    assert f"what fires weighs {weight}, by w; from {fired} labels among them" in weighted.explain()
     assert weighted.earlier["n_labelled_fired"].tolist() == [fired]
 
 

@@ -17,7 +17,7 @@ from secnb.analysis.counting import sweep
 from secnb.analysis.flips import compare_thresholds
 from secnb.analysis.intervals import wilson
 from secnb.analysis.replaying import replay_batches
-from secnb.errors import BadInputError, UnknownColumnError
+from secnb.errors import BadInputError, UnknownColumnError, UnknownNameError
 from secnb.frames.mot import read_mot
 
 SCORES = st.one_of(st.sampled_from([0.2, 0.5, 0.6, 0.8, math.nan, math.inf, -math.inf]), st.floats(0, 1))
@@ -157,7 +157,22 @@ def test_rates_of_weighted_labels_are_those_of_the_sweep():
     summary = comparison.summary.set_index("what")[["current", "proposed"]]
     assert summary.loc["true alarms"].tolist() == swept["true_per_day"].tolist()
     assert summary.loc["false alarms"].tolist() == swept["false_per_day"].tolist()
-    assert "estimated from labels" in comparison._repr_html_()
+    assert "alarms are estimated, from 27 labels." in comparison._repr_html_()
+
+
+def test_estimates_are_called_so_beside_counts():
+    """From few labels, more than disappear may be true or false; nobody is to add them up."""
+    frame = detections(96, chance=0.25)
+    comparison = compare_thresholds(frame, current=0.5, proposed=0.7, probability="chance")
+    per_day, by_camera = read_tables(comparison)[:2]
+    assert per_day["per day"].tolist()[1:3] == ["true alarms, estimated", "false alarms, estimated"]
+    assert by_camera.columns.tolist() == [
+        *("camera", "current", "proposed", "disappear", "true, estimated", "false, estimated")
+    ]
+    assert "They do not add up to what fires, which is counted." in comparison._repr_html_()
+    plain = compare_thresholds(frame, current=0.5, proposed=0.7)._repr_html_()
+    assert "estimated" not in plain
+    assert "add up" not in plain
 
 
 def test_rates_are_per_whole_local_day():
@@ -297,14 +312,77 @@ def test_below_what_was_recorded_more_would_appear():
 
 
 def test_thresholds_per_group():
-    """A Series by its keys; a group without one keeps the one in force."""
+    """A Series by its keys."""
     frame = detections(20)
-    proposed = pd.Series({"porch": 0.8}).rename_axis("camera_id")
+    proposed = pd.Series({"gate": 0.5, "porch": 0.8}).rename_axis("camera_id")
     comparison = compare_thresholds(frame, current=0.5, proposed=proposed)
     by_camera = comparison.by_camera.set_index("camera_id")["n_disappear"]
     assert by_camera.to_dict() == {"gate": 0, "porch": 6}
     assert comparison.disappear["proposed"].unique().tolist() == [0.8]
     assert "One per camera_id instead of" in comparison.headline
+
+
+def per_camera(**thresholds) -> pd.Series:
+    """Return thresholds by camera."""
+    return pd.Series(thresholds).rename_axis("camera_id")
+
+
+@pytest.mark.parametrize("name", ["current", "proposed"])
+def test_a_group_that_does_not_exist_is_refused_with_what_was_meant(name):
+    """It would change nothing, and nobody would notice."""
+    given = {"current": 0.5, "proposed": 0.5} | {name: per_camera(gate=0.5, Porch=0.9)}
+    match = "There is no camera_id 'Porch'. Known: gate, porch.\n\nHint: did you mean 'porch'"
+    with pytest.raises(UnknownNameError, match=match):
+        compare_thresholds(detections(4), **given)
+    assert compare_thresholds(detections(0), **given).whole["n_proposed"].item() == 0
+
+
+@pytest.mark.parametrize("name", ["current", "proposed"])
+@pytest.mark.parametrize("thresholds", [{"porch": 0.9}, {"gate": None, "porch": 0.9}], ids=["none", "NaN"])
+def test_a_group_without_a_number_is_refused(name, thresholds):
+    """Whichever of the two it is."""
+    given = {"current": 0.5, "proposed": 0.5} | {name: per_camera(**thresholds).astype("float64")}
+    with pytest.raises(BadInputError, match=f"{name} has no threshold for camera_id gate.\n\nHint: a Series"):
+        compare_thresholds(detections(4), **given)
+
+
+def test_a_group_without_a_key_is_called_missing():
+    """As everywhere in tables."""
+    frame = detections(4)
+    frame["camera_id"] = pd.Series([None, "porch"] * 2, dtype="str")
+    with pytest.raises(BadInputError, match="no threshold for camera_id missing"):
+        compare_thresholds(frame, current=per_camera(porch=0.5), proposed=0.6)
+    shown = read_tables(compare_thresholds(frame, current=0.5, proposed=0.9))[1]
+    assert sorted(shown["camera"]) == ["missing", "porch"]
+
+
+@pytest.mark.parametrize(
+    ("scores", "given", "why"),
+    [
+        (
+            [0.2, 0.9],
+            {"current": 50, "proposed": 60},
+            "50 lies .*, which go from 0.2 to 0.9. .*0 to 1",
+        ),
+        ([0.2, 0.9], {"proposed": 60}, "Hint: a threshold is on the scale of the scores: 0.6 instead of 60?"),
+        ([20, 90], {}, "0.5 lies .*, which go from 20 to 90. Allowed: 0, and 1 to 100..*50 instead of 0.5?"),
+        ([-3, 90.5], {"proposed": -200}, "-200 lies .*Allowed: -96.5 to 184"),
+    ],
+)
+def test_a_threshold_of_another_scale_is_refused(scores, given, why):
+    """Else nothing or everything would fire, and it would look like an answer."""
+    with pytest.raises(BadInputError, match=f"(?s){why}"):
+        compare_thresholds(pd.DataFrame({"score": scores}), **{"current": 0.5, "proposed": 0.6} | given)
+
+
+@pytest.mark.parametrize(
+    ("scores", "threshold"),
+    [([0.2, 0.9], 0), ([0.2, 0.9], 1), ([0.2, 0.9], math.inf), ([0, 3], 0.5), ([20, 90], 57.5), ([12.5], 20)],
+)
+def test_a_threshold_beyond_the_scores_is_allowed(scores, threshold):
+    """On their scale, everything or nothing may fire."""
+    row = compare_thresholds(pd.DataFrame({"score": scores}), current=threshold, proposed=threshold).whole
+    assert row["n_current"].item() == sum(score >= threshold for score in scores)
 
 
 def test_a_choice_per_group():
@@ -326,6 +404,15 @@ def test_a_choice_for_all_is_its_threshold():
     )
     pd.testing.assert_frame_equal(one.whole, other.whole)
     assert one.headline == other.headline
+
+
+def test_a_choice_may_be_a_fraction_among_percentages():
+    """Unlike a number that is typed, it cannot be one of another scale."""
+    frame = pd.DataFrame({"score": [0.4, 0.7, 90.5] * 30, "truth": [True] * 90})
+    choice = sweep(frame, score="score", truth="truth").choose(recall_at_least=1, verify_on=None)
+    assert compare_thresholds(frame, current=50, proposed=choice).whole["n_proposed"].item() == 90
+    with pytest.raises(BadInputError, match=r"40 instead of 0\.4"):
+        compare_thresholds(frame, current=50, proposed=0.4)
 
 
 def risky(scores: list[object]) -> pd.DataFrame:
@@ -392,6 +479,31 @@ def test_the_input_is_not_changed():
     comparison.disappear["camera_id"] = "changed"
     for each, was in zip((frame, events, pairs), before, strict=True):
         pd.testing.assert_frame_equal(each, was)
+
+
+@pytest.mark.parametrize("name", ["event_id", "started_at", "score", "risk_score", "change", None])
+def test_every_index_is_fine(name):
+    """Though it has the name of a column, or a value twice; it stays with the rows."""
+    _, events, _ = linked()
+    events["started_at"] = pd.NaT
+    index = pd.Index([7, 7, 8, 8], name=name)
+    plain = compare_thresholds(events, current=0.5, proposed=0.7)
+    found = compare_thresholds(events.set_index(index), current=0.5, proposed=0.7)
+    pd.testing.assert_frame_equal(found.events, plain.events)
+    assert found.disappear.index.equals(index[[1, 3]])
+    assert found.disappear.index.name == name
+    assert found._repr_html_() == plain._repr_html_()
+
+
+def test_every_index_is_fine_in_every_frame():
+    """With pairs and detections beside the events."""
+    frame, events, pairs = linked()
+    plain = compare_thresholds(events, current=0.5, proposed=0.7, detections=frame, memberships=pairs)
+    frames = [each.set_index(each.columns[0], drop=False) for each in (events, frame, pairs)]
+    given = dict(zip(("frame", "detections", "memberships"), frames, strict=True))
+    found = compare_thresholds(current=0.5, proposed=0.7, **given)
+    pd.testing.assert_frame_equal(found.events, plain.events)
+    assert found._repr_html_() == plain._repr_html_()
 
 
 def test_everything_shown_is_escaped():

@@ -101,7 +101,8 @@ async def test_an_untrusted_notebook_shows_the_numbers_that_python_counts(frame,
 
 
 LINKED = [
-    f"{FRAME}\npanel = secnb.panel(secnb.sweep(frame, score='score', truth='truth', by='camera'), link=True)",
+    f"{FRAME}\nsweep = secnb.sweep(frame, score='score', truth='truth', by='camera')\n"
+    "panel = secnb.panel(sweep, current=0.4567, link=True)",
     "panel",
     "panel.threshold = 0.7312",
     "print('now at', panel.threshold)",
@@ -128,9 +129,46 @@ async def test_a_linked_panel_moves_with_python_and_sends_its_threshold_on_relea
         await slider.evaluate(RELEASE)
         await run_last(page)
         await expect(said).to_contain_text("now at 0.6")
+        # A threshold that lies between two round numbers is a stop, for both sides.
+        await slider.fill("0.46")
+        await slider.press("ArrowLeft")
+        await run_last(page)
+        await expect(said).to_contain_text("now at 0.4567")
         await menu.focus()
         await page.keyboard.press("ArrowDown")
         await expect(menu).to_have_value("0")
+
+
+async def test_the_slider_stops_at_the_threshold_chosen(frame, tmp_path, open_page):
+    """The panel opens there, arrow keys lead away from it and back, and the numbers keep the floor."""
+    sweep = secnb.sweep(frame.round({"score": 3}), score="score", truth="truth")
+    choice = sweep.choose(precision_at_least=0.8, verify_on=None)
+    below = f"{choice.threshold:.3f}"[:-1]
+    assert float(below) < choice.threshold
+    path = secnb.save_panel(secnb.panel(sweep, choice=choice), tmp_path / "panel.html")
+    async with open_page("about:blank", "panel-stops") as page:
+        await page.goto(path.as_uri())
+        panel = page.locator("#panel")
+        slider = panel.locator("input[name=threshold]")
+        await panel.locator("svg.marks").wait_for()
+        row = sweep.at(choice.threshold).iloc[0]
+        chosen = expected(row) | {"threshold": f"{choice.threshold:g}"}
+        above = f"{float(below) + 0.01:.2f}"
+        await slider.focus()
+        for key, threshold in (
+            (None, chosen["threshold"]),
+            ("ArrowRight", above),
+            ("ArrowLeft", chosen["threshold"]),
+            ("ArrowLeft", below),
+            ("ArrowRight", chosen["threshold"]),
+        ):
+            if key:
+                await page.keyboard.press(key)
+            said = panel.get_by_label(f"threshold: {threshold}", exact=True)
+            await expect(said).to_be_attached()
+        found = await shown(panel)
+        assert row["precision"] >= 0.8
+        assert {name: found.get(name, "") for name in chosen} == chosen
 
 
 MOVE = "(slider, to) => { slider.value = to; slider.dispatchEvent(new Event('input', {bubbles: true})); }"

@@ -122,7 +122,7 @@ def test_a_row_of_a_frame_is_evidence(deployment):
 
 def test_evidence_that_json_cannot_hold_is_refused(deployment):
     """Before anything is written."""
-    with pytest.raises(BadInputError, match=r"evidence is a object that JSON cannot hold[\s\S]*Hint"):
+    with pytest.raises(BadInputError, match=r"of the type object, which JSON cannot hold[\s\S]*Hint"):
         save_setting(NAME, 0.62, deployment, evidence=object())
     assert beside(deployment) == []
 

@@ -81,7 +81,7 @@ def test_names_stand_below_and_left_but_not_over_the_left_edge():
 
 def test_what_a_setting_means_is_said_in_words():
     (row,) = plot_batching(comparison(window_s=[90], idle_s=[30])).spec["data"]["values"]
-    assert "batches closed within 55 s and 95 % of the calls answered within 60 s" in row["spoken"]
+    assert "95 % of the batches closed within 55 s and answered within 60 s" in row["spoken"]
     assert "with a backlog of up to 1" in row["spoken"]
 
 

@@ -40,6 +40,19 @@ def test_a_threshold_that_is_set_is_the_position_next_to_it(linked):
     assert linked._params == {"released": 0.29}
 
 
+def test_the_threshold_chosen_can_be_set():
+    """It is a stop of the slider, and not the round number next to it."""
+    frame = pd.DataFrame({"score": [0.392, 0.7, 0.9] * 30, "truth": [True, False, True] * 30})
+    result = sweep(frame, score="score", truth="truth")
+    choice = result.choose(recall_at_least=1, verify_on=None)
+    made = panel(result, choice=choice, current=0.5, link=True)
+    assert made.threshold == choice.threshold == 0.392
+    made.threshold = 0.5
+    made.threshold = choice.threshold
+    assert made._params == {"released": 0.392}
+    made.close()
+
+
 def test_what_the_page_releases_is_told_to_whoever_observes(linked):
     told = []
     linked.observe(lambda change: told.append(change["new"]), "threshold")

@@ -15,6 +15,7 @@ import vl_convert
 from secnb.analysis.counting import ThresholdSweep, sweep
 from secnb.errors import BadInputError
 from secnb.view.panels import MIME, Panel, panel
+from secnb.view.sliders import stand_at
 
 # JupyterLab 4.6 brings Vega-Lite 5.6; this is the nearest that vl-convert has.
 VERSION = "5.8"
@@ -45,8 +46,7 @@ def drawn(of: Panel, *menus: int, threshold: float | None = None) -> str:
     """Draw the panel with the slider and the menus at given positions; -1 is all."""
     spec = of.spec
     if threshold is not None:
-        # A slider in a page gives text.
-        param(spec, "threshold")["value"] = str(threshold)
+        stand_at(spec, threshold)
     for n, position in enumerate(menus):
         param(spec, f"shown_{n}")["value"] = position
     return html.unescape(vl_convert.vegalite_to_svg(spec, vl_version=VERSION))
@@ -283,6 +283,14 @@ def test_the_slider_is_bound_to_a_range_that_keeps_the_arrow_keys():
     assert bind["data-lm-suppress-shortcuts"] == "true"
 
 
+@pytest.mark.parametrize(("current", "rest"), [(0.003, 0.01), (0.29, 0.29), (0.392, 0.39), (0.997, 0.99)])
+def test_an_input_rests_at_the_round_number_below_from_where_it_can_go_both_ways(current, rest):
+    """So that beside the first one it rests at the second."""
+    of = panel(swept(labelled()), current=current)
+    assert param(of.spec, "threshold")["value"] == rest
+    assert numbers(drawn(of))["threshold"] == f"{current}"
+
+
 def test_a_screen_reader_says_what_it_is_and_which_keys_it_takes():
     assert panel(swept(labelled())).spec["description"] == (
         "Threshold panel: truth against score, 600 units. Tab reaches the slider, which arrow keys move."
@@ -430,11 +438,25 @@ def test_the_last_bar_of_the_histogram_holds_the_end_of_the_axis():
 
 
 def test_192_groups_by_three_columns_take_at_most_a_megabyte_and_a_half():
+    """With a threshold chosen for each, too."""
     n = 192 * 300
     frame = labelled(n=n, label=np.arange(n) % 2, key=np.arange(n) // 2 % 4, hour=np.arange(n) // 8 % 24)
-    spec = panel(swept(frame, by=["label", "key", "hour"]), current=0.5).spec
+    result = swept(frame, by=["label", "key", "hour"])
+    spec = panel(result, choice=result.choose(maximize="f1", current=0.4567)).spec
     # As JupyterLab writes a notebook's file.
     assert len(json.dumps(spec, indent=1)) < 1_500_000
+
+
+def test_thresholds_between_round_numbers_leave_the_heights_of_the_histogram():
+    """A bar is of two parts there, of which the upper one fires."""
+    frame = pd.DataFrame({"score": [0.391, 0.391, 0.395, 0.7], "truth": [True] * 4})
+    svg = drawn(panel(swept(frame), current=0.394))
+    bars = re.findall(r'd="M([\d.]+),[\d.]+h[\d.]+v([\d.]+)h-[\d.]+Z" fill="#\w+" opacity="(0.5|1)"', svg)
+    assert [(float(x), round(float(height)), opacity) for x, height, opacity in bars] == [
+        (159.9, 40, "0.5"),
+        (159.9, 20, "1"),
+        (287, 20, "1"),
+    ]
 
 
 def test_what_is_not_true_or_false_is_no_link():

@@ -53,14 +53,18 @@ def test_a_round_grid_reaches_a_threshold_that_is_marked_below_the_scores():
     assert slider.value(slider.n_steps) >= 250
 
 
+def test_without_a_score_the_scale_is_that_of_what_is_marked():
+    slider = slider_over(np.array([np.inf]), np.array([60.0]))
+    assert (slider.value(0), slider.value(slider.n_steps)) == (0, 100)
+
+
 @pytest.mark.parametrize(
     ("scores", "marked", "allowed"),
     [
         ([0.2, 0.9], 50, "0 to 1"),
         ([0.2, 0.9], -0.1, "0 to 1"),
         ([20, 90], 101, "0 to 100"),
-        ([12.0, 40.5, 250.0], 1000, "12 to 250"),
-        ([], 2, "0 to 1"),
+        ([12.0, 40.5, 250.0], 1000, "-238 to 500"),
     ],
 )
 def test_a_threshold_off_the_scale_is_refused(scores, marked, allowed):
@@ -68,6 +72,12 @@ def test_a_threshold_off_the_scale_is_refused(scores, marked, allowed):
         slider_over(np.array(scores, dtype=float), np.array([marked], dtype=float))
 
 
-def test_the_nearest_position_is_found():
-    slider = slider_over(np.array([0.5]))
-    assert [slider.nearest(t) for t in (0, 0.294, 0.296, 1)] == [0, 29, 30, 100]
+@given(st.lists(st.floats(0, 1), max_size=20))
+def test_marked_thresholds_are_positions_between_round_numbers(marked):
+    plain = slider_over(np.array([0.5]))
+    slider = plain.stopping_at(np.array(marked))
+    assert slider.thresholds.tolist() == sorted({*plain.thresholds.tolist(), *marked})
+    assert slider.thresholds[slider.places].tolist() == plain.thresholds.tolist()
+    below = plain.thresholds[slider.cells]
+    assert (below <= slider.thresholds).all()
+    assert (slider.thresholds[:-1] < below[:-1] + 0.01).all()

@@ -13,6 +13,8 @@ import vl_convert
 from secnb.analysis.counting import ThresholdSweep, sweep
 from secnb.errors import BadInputError
 from secnb.view.panels import panel
+from secnb.view.sliders import stand_at
+from secnb.view.standings import MOST_STOPS
 
 
 def labelled(n: int = 900) -> pd.DataFrame:
@@ -34,7 +36,7 @@ def rows(*args: object, **kwargs: object) -> list[dict]:
 def drawn(*args: object, threshold: float | None = None, **kwargs: object) -> str:
     spec = panel(*args, **kwargs).spec  # type: ignore[arg-type]
     if threshold is not None:
-        spec["params"][0]["value"] = threshold
+        stand_at(spec, threshold)
     return html.unescape(vl_convert.vegalite_to_svg(spec, vl_version="5.8"))
 
 
@@ -47,7 +49,7 @@ def test_the_threshold_in_force_is_marked_and_compared_with_the_one_at_the_slide
     assert "now 0.4567" in svg
     fires, true, false = (now[name] - then[name] for name in ("n_fired", "tp", "fp"))
     words = (
-        f"Against 0.46 in force: fires \u2212{fires}, true alarms \u2212{true}, false alarms \u2212{false}"
+        f"Against 0.4567 in force: fires \u2212{fires}, true alarms \u2212{true}, false alarms \u2212{false}"
     )
     assert words in svg
 
@@ -64,17 +66,51 @@ def test_the_choice_is_marked_with_those_as_good_and_its_threshold_in_force():
     (row,) = rows(result, choice=choice)
     assert (row["chosen"], row["current"]) == (choice.threshold, 0.3)
     assert (row["plateau_low"], row["plateau_high"]) == choice.plateau
-    assert row["caption"].startswith(f"Chosen: {choice.threshold:.4g}")
-    assert f"chosen {choice.threshold:.4}" in drawn(result, choice=choice)
+    assert row["caption"].startswith(f"Chosen: {choice.threshold:g}")
+    assert f"chosen {choice.threshold:g}" in drawn(result, choice=choice)
 
 
-def test_the_slider_begins_at_the_choice_else_at_the_threshold_in_force():
-    result = swept()
+def stops(*args: object, **kwargs: object) -> list[float]:
+    params = panel(*args, **kwargs).spec["params"]  # type: ignore[arg-type]
+    return next(param["value"] for param in params if param["name"] == "stops")
+
+
+def test_the_slider_begins_at_the_choice_and_its_numbers_keep_the_floor():
+    """At the round number beside it, the precision is below the floor."""
+    result = sweep(labelled().round({"score": 4}), score="score", truth="truth")
     choice = result.choose(precision_at_least=0.85, current=0.3)
-    begins = [
-        panel(result, **given).spec["params"][0]["value"] for given in ({"choice": choice}, {"current": 0.3})
-    ]
-    assert begins == [pytest.approx(choice.threshold, abs=0.005), 0.3]
+    row, svg = result.at(choice.threshold).iloc[0], drawn(result, choice=choice)
+    below = math.floor(100 * choice.threshold) / 100
+    assert row["precision"] >= 0.85 > result.at(below)["precision"].iloc[0]
+    assert f'"threshold: {choice.threshold:g}"' in svg
+    assert f'"fires: {row["n_fired"]}"' in svg
+    assert f'"precision: {row["precision"]:.1%}"' in svg
+
+
+def test_without_a_choice_the_slider_begins_at_the_threshold_in_force():
+    svg = drawn(swept(), current=0.4567)
+    assert '"threshold: 0.4567"' in svg
+    assert "This is the threshold in force." in svg
+
+
+def test_the_slider_stops_at_every_threshold_chosen_and_in_force():
+    result = swept(by="camera")
+    choice = result.choose(precision_at_least=0.85, current=0.4567)
+    marked = {choice.threshold, *choice.thresholds["threshold"], 0.4567}
+    assert len(marked) == 5
+    found = stops(result, choice=choice)
+    assert marked <= set(found) == marked | {float(f"{i}e-2") for i in range(101)}
+    assert found == sorted(found)
+
+
+def test_among_too_many_groups_the_slider_stops_at_the_thresholds_of_the_whole_alone():
+    frame = labelled().assign(camera=np.resize(range(MOST_STOPS), 900))
+    current = pd.Series(np.arange(MOST_STOPS) / 1000, index=pd.Index(range(MOST_STOPS), name="camera"))
+    result = sweep(frame, score="score", truth="truth", by="camera")
+    choice = swept().choose(precision_at_least=0.85)
+    # With the threshold chosen for the whole there is one more than allowed.
+    assert len(stops(result, current=current)) == 101 + MOST_STOPS - 5
+    assert set(stops(result, current=current, choice=choice)) - set(stops(result)) == {choice.threshold}
 
 
 def test_a_choice_that_keeps_the_threshold_in_force_has_one_name():
@@ -141,7 +177,7 @@ REFUSED = {
     "text": ({"current": "0.5"}, "current is '0.5'. Allowed: a finite number"),
     "true": ({"current": True}, "current is True"),
     "infinite": ({"current": math.inf}, "current is inf"),
-    "percent": ({"current": 50}, "50 lies outside of the scores swept. Allowed: 0 to 1"),
+    "percent": ({"current": 50}, r"50 lies outside of the scores, which .* Allowed: 0 to 1\."),
     "series without groups": ({"current": pd.Series([0.5])}, "indexed by .None.. Allowed: a number"),
     "no choice": ({"choice": 0.5}, "choice is float. Allowed: a ThresholdChoice, or None"),
     "choice of another score": ({"choice": other_score()}, "one of 'risk', and the sweep counts 'score'"),
@@ -153,6 +189,17 @@ def test_what_cannot_be_marked_is_refused(kind):
     given, words = REFUSED[kind]
     with pytest.raises(BadInputError, match=words):
         panel(swept(), **given)
+
+
+def test_a_fraction_among_percentages_may_be_chosen_but_not_typed():
+    """It fires on nearly everything; who types one means another scale."""
+    frame = pd.DataFrame({"score": [0.4, 0.7, 90.5] * 30, "truth": [True] * 90})
+    result = sweep(frame, score="score", truth="truth")
+    choice = result.choose(recall_at_least=1, verify_on=None)
+    (row,) = rows(result, choice=choice)
+    assert row["chosen"] == 0.4
+    with pytest.raises(BadInputError, match=r"50 instead of 0\.5"):
+        panel(result, current=0.5)
 
 
 def test_a_choice_for_other_groups_is_refused():
