@@ -208,7 +208,7 @@ class DatabaseReader:
         await self._bulk.close()
         await self._engine.dispose()
         if self._file is not None:
-            self._file.close()
+            await self._file.close()
 
     async def _fetch_unchanged(self, job: Job) -> Rows:
         """Read, and read again if a file that was taken for a file at rest changed meanwhile."""

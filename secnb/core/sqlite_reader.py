@@ -15,6 +15,7 @@ import sqlite3
 import stat
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +32,7 @@ Source = Literal["live file", "file at rest", "private copy"]
 
 _BUSY_S = 3.0
 _JOIN_S = 1.0
+_JOIN_TICK_S = 0.005
 _HEADER_BYTES = 100
 # Byte 18 of the header is the write version: 2 means WAL.
 _WRITE_VERSION_AT = 18
@@ -65,6 +67,11 @@ class GuardedConnection(aiosqlite.Connection):
     def guard_thread(self) -> None:
         """Let the interpreter exit although the connection is open; SQLAlchemy does the same."""
         self._thread.daemon = True
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread still runs."""
+        return self._thread.is_alive()
 
     def join(self, timeout_s: float) -> None:
         """Wait until its thread has ended."""
@@ -152,6 +159,7 @@ class SQLiteFile:
         self._lock = threading.Lock()
         self._copy: tuple[FileState, Path] | None = None
         self._copy_folder: Path | None = None
+        self._connections: list[GuardedConnection] = []
         self._is_wal()
 
     def engine(self) -> AsyncEngine:
@@ -176,6 +184,7 @@ class SQLiteFile:
         way: list[Source] = []
         connection = GuardedConnection(lambda: self._open(way), iter_chunk_size=64)
         connection.guard_thread()
+        self._connections = [*(each for each in self._connections if each.is_alive), connection]
         opening = asyncio.ensure_future(_opened(connection))
         try:
             await asyncio.shield(opening)
@@ -190,8 +199,16 @@ class SQLiteFile:
         connection.source = way[0]
         return connection
 
-    def close(self) -> None:
-        """Remove the private copy, if one was made."""
+    async def close(self) -> None:
+        """Wait for the threads of its connections to end, and remove the private copy, if one was made."""
+        # A read that was cancelled is over before its thread is, which needs the event loop to end in peace.
+        deadline = time.monotonic() + _JOIN_S
+        while any(each.is_alive for each in self._connections) and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(_JOIN_TICK_S)
+        self._connections = []
+        self._remove_copy()
+
+    def _remove_copy(self) -> None:
         if self._copy_folder is not None:
             shutil.rmtree(self._copy_folder, ignore_errors=True)
         self._copy = self._copy_folder = None
@@ -275,7 +292,7 @@ class SQLiteFile:
         )
 
     def _copy_now(self) -> Path:
-        self.close()
+        self._remove_copy()
         self._copy_folder = Path(tempfile.mkdtemp(prefix="secnb-copy-"))
         target = self._copy_folder / self.path.name
         needed = sum(
