@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
 import numpy as np
@@ -17,8 +18,11 @@ def repeated_id(frame: pd.DataFrame, groups: NDArray[np.integer]) -> str | None:
     """Return which column of ids has one twice within a group; None where every row has its own."""
     for name in _IDS:
         # What stands in two columns of that name is another error's matter.
-        if list(frame.columns).count(name) == 1 and _repeats(frame[name], groups):
-            return name
+        if list(frame.columns).count(name) == 1:
+            # Lists, say, cannot be compared so, and are no ids.
+            with contextlib.suppress(TypeError):
+                if _repeats(frame[name], groups):
+                    return name
     return None
 
 

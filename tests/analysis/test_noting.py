@@ -136,9 +136,10 @@ def test_rows_of_one_event_prove_nothing_and_are_said():
         (pd.array([3, 1, None, None], dtype="Int64"), None),
         (pd.array([3, 1, None, 3], dtype="Int64"), "event_id"),
         (["b", "a", None, "b"], "event_id"),
+        ([[1], [1], None, {}], None),
     ],
 )
-def test_missing_ids_are_not_the_same(ids, name):
+def test_ids_that_are_missing_or_none_are_not_the_same(ids, name):
     assert swept(synthetic().head(4).assign(event_id=ids)).units.repeated == name
 
 
